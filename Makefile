@@ -1,0 +1,54 @@
+# eimf-local: `make` lists the targets.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+BIN := .venv/bin
+RUNS ?= runs
+.DEFAULT_GOAL := help
+.PHONY: help install reproduce test test-all check bench docs model dist clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+install: .venv/.installed ## create .venv and install the locked dependencies (compiles llama.cpp: about 10 minutes)
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
+		{ echo "eimf-local needs Python 3.11 or 3.12; set PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps -e .
+	@touch $@
+
+reproduce: install ## run the whole method on the embedded demo: report in runs/demo/report.html
+	$(BIN)/eimf-local reproduce demo --out $(RUNS)/demo
+
+test: install ## run the tests (a few minutes)
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: install ## run every test, the slow ones too
+	$(BIN)/python -m pytest -q
+
+check: install ## ruff, mypy --strict, and that docs/cli.md is what --help says
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m tests.cli_docs --check
+
+bench: install ## time affinity propagation and the training step beside their alternatives
+	$(BIN)/python -m tests.benchmarks.affinity_propagation
+	$(BIN)/python -m tests.benchmarks.training_step
+
+docs: install ## regenerate docs/cli.md from --help
+	$(BIN)/python -m tests.cli_docs
+
+model: install ## train the bundled GGUF from scratch (about an hour on one core; resumes)
+	$(BIN)/python -m eimf_local_models.builder --out build/model
+
+dist: install ## build wheel and sdist, then run the demo from the wheel
+	rm -rf dist build/wheel-site build/wheel-demo
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --target build/wheel-site dist/*.whl
+	cd build && PYTHONPATH=$(CURDIR)/build/wheel-site ../$(BIN)/python -m eimf_local_cli reproduce demo --out wheel-demo
+
+clean: ## remove what builds and tests left behind (not .venv, not your runs)
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,276 @@
+"""Artefacts on disk: one directory each, with ``artifact.json``; whole or not there at all.
+
+A directory is written under a temporary name beside its final one, flushed, and renamed. ``artifact.json`` holds the
+kind, schema version, package version, the config and inputs that produced it, and the digest of every file. The
+*fingerprint* of an artefact is the digest of kind, schema, config and the inputs' fingerprints: equal fingerprints
+mean that rebuilding would do the same work again, so it is not done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .errors import ArtifactError, EimfError, StorageError
+
+SCHEMA_VERSION = 1
+RECORD = "artifact.json"
+# The command that rebuilds each kind, named in every error about it.
+REBUILT_BY = {
+    "dataset": "eimf-local prepare",
+    "text": "eimf-local infer-interests",
+    "interests": "eimf-local infer-interests (or import-interests)",
+    "run": "eimf-local train",
+}
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A verified artefact directory.
+
+    ``config`` is what it was built with; ``inputs`` maps a role ("dataset", "interests", ...) to the fingerprint of
+    the artefact that filled it; ``files`` maps relative names to SHA-256 hex digests.
+    """
+
+    path: Path
+    kind: str
+    fingerprint: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    files: dict[str, str]
+    version: str
+
+    def file(self, name: str) -> Path:
+        """Path of a file that the record lists; a name it does not list is an :class:`ArtifactError`."""
+        if name not in self.files:
+            raise _broken(self.path, self.kind, f"has no {name}")
+        return self.path / name
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 hex digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 hex digest of a JSON-able value in canonical form (sorted keys, no blanks)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint_of(kind: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> str:
+    """The identity of the work: kind, schema, config and the inputs' fingerprints."""
+    return digest_of({"kind": kind, "schema": SCHEMA_VERSION, "config": dict(config), "inputs": dict(inputs)})
+
+
+def load(path: Path, kind: str) -> Artifact:
+    """Read and verify an artefact; every listed file must be there with its digest.
+
+    Raises :class:`ArtifactError` where the directory is missing, of another kind or schema, or altered.
+    """
+    record = _read_record(path, kind)
+    if record.get("schema") != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"{path}: written in schema {record.get('schema')} by eimf-local {record.get('version')}, "
+            f"this is {__version__} with schema {SCHEMA_VERSION}",
+            hint=f"rebuild it with '{REBUILT_BY[kind]}'",
+        )
+    try:
+        found = Artifact(
+            path=path,
+            kind=kind,
+            fingerprint=record["fingerprint"],
+            config=record["config"],
+            inputs=record["inputs"],
+            files=record["files"],
+            version=record["version"],
+        )
+        honest = found.fingerprint == fingerprint_of(kind, found.config, found.inputs)
+    except (KeyError, TypeError, ValueError):
+        raise _broken(path, kind, f"has a damaged {RECORD}") from None
+    if not honest:
+        raise _broken(path, kind, f"has a {RECORD} that was changed by hand")
+    for name, digest in found.files.items():
+        if not (path / name).is_file():
+            raise _broken(path, kind, f"lacks {name}")
+        if sha256_file(path / name) != digest:
+            raise _broken(path, kind, f"has a {name} that was changed or damaged after it was written")
+    return found
+
+
+def find_artifacts(folder: Path) -> list[Artifact]:
+    """Every artefact at or below ``folder``, verified; unfinished work (hidden folders, OUT.work) is passed over.
+
+    Raises :class:`ArtifactError` for the first that is altered, and where there is none.
+    """
+    found = []
+    for record in sorted(folder.rglob(RECORD)):
+        place = record.parent.relative_to(folder)
+        if any(part.startswith(".") or part.endswith(".work") for part in place.parts):
+            continue
+        kind = _kind_of(record)
+        if kind not in REBUILT_BY:
+            raise ArtifactError(f"{record} is damaged: its kind is {kind!r}", hint="rebuild the artefact")
+        found.append(load(record.parent, kind))
+    if not found:
+        raise ArtifactError(f"{folder} holds no artefact", hint="give a directory that eimf-local wrote")
+    return found
+
+
+def is_current(path: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
+    """Whether ``path`` already holds, undamaged, the artefact that this config and these inputs would build.
+
+    A directory that exists but holds something else (another kind, or no artefact) is an error, not False:
+    overwriting it could destroy the user's own files. One of the same kind with another config is False.
+    """
+    if not path.exists() or not any(path.iterdir()):
+        return False
+    if not (path / RECORD).is_file():
+        raise ArtifactError(f"{path} exists and is not an eimf-local artefact", hint="choose another --out")
+    if _read_record(path, kind).get("fingerprint") != fingerprint_of(kind, config, inputs):
+        return False
+    return load(path, kind).path == path
+
+
+def write(
+    path: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[str, str], fill: Callable[[Path], None]
+) -> Artifact:
+    """Build an artefact: ``fill`` writes files into the directory it is given; then all appear at once at ``path``.
+
+    An artefact of the same kind at ``path`` is replaced, as one rename. If ``fill`` raises, nothing remains.
+    """
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    with storage_errors(path):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            fill(partial)
+            _seal(partial, kind, config, inputs)
+            _swap(partial, path)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    return load(path, kind)
+
+
+def work_folder(out: Path) -> Path:
+    """Where a stage keeps unfinished work: ``OUT.work``, beside the artefact that it will become."""
+    return out.with_name(out.name + ".work")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all (temporary name, flush to disk, rename)."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    with storage_errors(path):
+        try:
+            with partial.open("w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file whole or not at all; NaN and infinities are refused."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into one :class:`StorageError` that names the place and the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(path, error) from error
+    except EimfError:
+        raise
+    except Exception as error:  # libraries in Rust and C++ wrap the refusal in exceptions of their own
+        if "No space left" in str(error) or "os error 28" in str(error):
+            raise storage_error(path, OSError(errno.ENOSPC, "No space left on device")) from error
+        raise
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """The :class:`StorageError` for what the operating system said about ``path``."""
+    hints = {
+        errno.ENOSPC: "free some space or choose another --out; finished work is kept",
+        errno.EDQUOT: "your disk quota is full: free some space or choose another --out",
+        errno.EACCES: "check the permissions or choose another --out",
+        errno.EROFS: "the file system is read-only: choose another --out",
+        errno.ENOTDIR: "a part of the path is a file: choose another --out",
+        errno.EEXIST: "a file stands in the way: choose another --out",
+    }
+    reason = error.strerror or str(error)
+    return StorageError(f"cannot write {path}: {reason}", hint=hints.get(error.errno or 0, "check the path"))
+
+
+def _read_record(path: Path, kind: str) -> dict[str, Any]:
+    if not path.is_dir():
+        raise ArtifactError(f"{path}: no such directory", hint=f"build the {kind} with '{REBUILT_BY[kind]}'")
+    try:
+        record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise _broken(path, kind, f"has no {RECORD}") from None
+    except (OSError, ValueError):
+        raise _broken(path, kind, f"has an unreadable {RECORD}") from None
+    if not isinstance(record, dict) or record.get("kind") != kind:
+        found = record.get("kind") if isinstance(record, dict) else None
+        raise ArtifactError(f"{path} is a {found!r} artefact, not a {kind!r}", hint=f"give a {kind} directory")
+    return record
+
+
+def _kind_of(record: Path) -> str:
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["kind"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unreadable"
+
+
+def _broken(path: Path, kind: str, what: str) -> ArtifactError:
+    return ArtifactError(f"{path} {what}", hint=f"rebuild the {kind} with '{REBUILT_BY[kind]}'")
+
+
+def _seal(partial: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+    names = sorted(str(file.relative_to(partial)) for file in partial.rglob("*") if file.is_file())
+    for name in names:
+        with (partial / name).open("rb") as stream:
+            os.fsync(stream.fileno())
+    record = {
+        "kind": kind,
+        "schema": SCHEMA_VERSION,
+        "version": __version__,
+        "fingerprint": fingerprint_of(kind, config, inputs),
+        "config": dict(config),
+        "inputs": dict(inputs),
+        "files": {name: sha256_file(partial / name) for name in names},
+    }
+    write_json(partial / RECORD, record)
+
+
+def _swap(partial: Path, path: Path) -> None:
+    if not path.exists():
+        partial.rename(path)
+        return
+    old = path.with_name(f".{path.name}.replaced-{os.getpid()}")
+    path.rename(old)
+    try:
+        partial.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

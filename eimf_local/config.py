@@ -1,0 +1,234 @@
+"""Settings: preset TOML, then ``--set section.key=value``, then frozen models that refuse what they do not know.
+
+One model per stage. A stage hands its values on as flat keyword arguments; no module sees another's config.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import ConfigError
+
+
+class Section(BaseModel):
+    """A frozen group of settings; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PrepareConfig(Section):
+    """Filtering (SPEC section 2): minimum counts, one pass each unless ``iterate``."""
+
+    min_item_count: int = Field(5, ge=1)
+    min_user_count: int = Field(5, ge=1)
+    iterate: bool = False
+
+
+class SplitConfig(Section):
+    """Who is trained on and who is evaluated (SPEC section 2)."""
+
+    protocol: Literal["user-split", "global-time"] = "user-split"
+    seed: int = 1230
+
+
+class ExemplarConfig(Section):
+    """Choice of the users whose interests the LLM infers (SPEC section 3.2).
+
+    ``fraction`` calibrates the affinity-propagation preference unless ``preference`` gives it. ``method`` other than
+    affinity propagation is a control with as many exemplars.
+    """
+
+    method: Literal["affinity-propagation", "kmeans", "random"] = "affinity-propagation"
+    fraction: float = Field(0.03, gt=0, le=1)
+    preference: float | None = None
+    damping: float = Field(0.5, ge=0.5, lt=1)
+    max_iterations: int = Field(200, ge=1)
+    convergence_iterations: int = Field(15, ge=1)
+    user_text: Literal["mean", "concat"] = "mean"
+    seed: int = 0
+
+
+class PromptConfig(Section):
+    """What the LLM reads (SPEC section 3.3). ``template`` is a file; None is the packaged one."""
+
+    max_titles: int = Field(20, ge=1)
+    title_characters: int = Field(110, ge=8)
+    with_ids: bool = False
+    template: str | None = None
+
+
+class LLMConfig(Section):
+    """How the LLM decodes. ``temperature`` 0 is greedy; the retry after an unusable answer samples at .7."""
+
+    max_interests: int = Field(12, ge=1, le=20)
+    max_tokens: int = Field(256, ge=16)
+    context: int = Field(2048, ge=256)
+    temperature: float = Field(0.0, ge=0)
+    seed: int = 0
+    threads: int = Field(0, ge=0, description="0: every core")
+
+
+class ModelConfig(Section):
+    """The implicit-interest backbone (SPEC section 4)."""
+
+    backbone: str = "remi"
+    dim: int = Field(64, ge=2)
+    interests: int = Field(4, ge=1)
+    max_length: int = Field(20, ge=1)
+    item_init: Literal["random", "text"] = "random"
+
+
+class LossConfig(Section):
+    """L_R: the backbone's own loss (SPEC section 4).
+
+    ``hard_negative_beta`` and ``routing_weight`` act on REMI only. ``reference_hits`` keeps accidental hits among the
+    negatives, as the reference code does.
+    """
+
+    kind: Literal["sampled", "full"] = "sampled"
+    negatives: int = Field(1280, ge=1)
+    hard_negative_beta: float = Field(0.1, ge=0)
+    routing_weight: float = Field(100.0, ge=0)
+    routing_reduction: Literal["sum", "mean"] = "sum"
+    reference_hits: bool = False
+    readout: Literal["hard", "soft"] = "hard"
+
+
+class ObjectiveConfig(Section):
+    """L_S and L_A: what the semantic interests teach (SPEC section 5). Used only where interests are given.
+
+    The booleans are the ablations: ``predict`` (w/o Predict), ``align_users`` and ``align_items`` (w/o Align when both
+    are off; item-text alignment alone when only ``align_items`` and nothing else is on), ``target_aware`` (w/o Tar).
+    """
+
+    gamma: float = Field(0.1, ge=0)
+    alpha: float = Field(0.4, ge=0)
+    beta: float = Field(0.1, ge=0)
+    temperature: float = Field(0.1, gt=0)
+    predict: bool = True
+    align_users: bool = True
+    align_items: bool = True
+    target_aware: bool = True
+    semantic_space: Literal["model", "text"] = "model"
+    full_softmax_up_to: int = Field(5000, ge=0)
+
+    @model_validator(mode="after")
+    def _weights_sum(self) -> ObjectiveConfig:
+        if abs(2 * (self.alpha + self.beta) - 1) > 1e-6:
+            raise ValueError("2 (alpha + beta) must be 1 (eq. 12)")
+        return self
+
+
+class SemanticsConfig(Section):
+    """Which semantic inputs the joint objective takes: the method's, or a control's (SPEC section 7).
+
+    ``source`` "interests" are the LLM's; "titles" the exemplar's own visible titles in their place; "item-text" none
+    at all, only the items' titles (needs no interests). ``shuffled`` permutes the interests between clusters.
+    """
+
+    source: Literal["interests", "titles", "item-text"] = "interests"
+    shuffled: bool = False
+
+
+class TrainConfig(Section):
+    """The training loop. Early stopping on valid Recall@50."""
+
+    learning_rate: float = Field(1e-3, gt=0)
+    batch_size: int = Field(128, ge=1)
+    max_steps: int = Field(20_000, ge=1)
+    evaluate_every: int = Field(500, ge=1)
+    patience: int = Field(10, ge=1)
+    seed: int = 0
+    threads: int = Field(1, ge=1)
+    device: str = "cpu"
+
+
+class ReproduceConfig(Section):
+    """The grid: which conditions (names in ``eimf_local.reproduction``), how many seeds, how many at once."""
+
+    conditions: tuple[str, ...] = ("pop", "comirec-sa", "remi", "eimf")
+    seeds: int = Field(3, ge=1)
+    workers: int = Field(0, ge=0, description="0: one per core")
+
+
+class Config(Section):
+    """Everything, by stage."""
+
+    prepare: PrepareConfig = PrepareConfig()
+    split: SplitConfig = SplitConfig()
+    exemplars: ExemplarConfig = ExemplarConfig()
+    prompt: PromptConfig = PromptConfig()
+    llm: LLMConfig = LLMConfig()
+    model: ModelConfig = ModelConfig()
+    loss: LossConfig = LossConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    semantics: SemanticsConfig = SemanticsConfig()
+    train: TrainConfig = TrainConfig()
+    reproduce: ReproduceConfig = ReproduceConfig()
+
+
+def load_config(preset: str | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Read a preset (a packaged name or a TOML file), apply ``section.key=value`` overrides, and validate.
+
+    Raises :class:`ConfigError` with every mistake listed at once.
+    """
+    values = _read_preset(preset) if preset else {}
+    for override in overrides:
+        _apply(values, override)
+    return build_config(values)
+
+
+def build_config(values: Mapping[str, Any]) -> Config:
+    """Validate nested values; every mistake is named in one :class:`ConfigError`."""
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem) for problem in error.errors())
+        raise ConfigError(f"invalid settings: {problems}", hint="see docs/cli.md for the settings") from None
+
+
+def preset_names() -> list[str]:
+    """Names of the packaged presets."""
+    folder = importlib.resources.files("eimf_local.presets")
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def _read_preset(preset: str) -> dict[str, Any]:
+    try:
+        if preset in preset_names():
+            text = importlib.resources.files("eimf_local.presets").joinpath(f"{preset}.toml").read_text("utf-8")
+        else:
+            text = Path(preset).read_text("utf-8")
+        return tomllib.loads(text)
+    except OSError:
+        known = ", ".join(preset_names())
+        raise ConfigError(f"no preset {preset!r}", hint=f"name a TOML file or one of: {known}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"preset {preset}: {error}", hint="mend the TOML") from None
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    section, _, key = path.strip().partition(".")
+    if not (equals and section and key):
+        raise ConfigError(f"--set {override!r} is not section.key=value", hint="for example train.learning_rate=1e-3")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    existing = values.setdefault(section, {})
+    if isinstance(existing, dict):
+        existing[key] = value
+
+
+def _describe(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting {place}"
+    return f"{place}: {problem['msg']} (got {problem['input']!r})"

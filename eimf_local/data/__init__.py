@@ -1,0 +1,1 @@
+"""Reading, preparing, splitting and storing interaction data; the embedded demo data."""

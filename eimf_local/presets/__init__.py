@@ -1,0 +1,1 @@
+"""Packaged presets, one TOML file each: no number of an experiment hides in code."""

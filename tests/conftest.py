@@ -1,0 +1,78 @@
+"""What every test gets: the network blocked, threads few, and the real data sets where they are present."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+import eimf_local  # noqa: F401  (sets the process-wide switches before any heavy library loads)
+
+SHARED_DATA = Path(os.environ.get("EIMF_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+class NetworkBlockedError(AssertionError):
+    """A test tried to open a socket."""
+
+
+@pytest.fixture(autouse=True)
+def _sockets_are_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: socket.socket, address: object, *rest: object) -> None:
+        if self.family != socket.AF_UNIX:
+            raise NetworkBlockedError(f"a test tried to reach {address!r}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data sets; the test is skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"the real data sets are not beside the project ({SHARED_DATA})")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def small_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared dataset artefact: the embedded demo with 200 users. Shared by all tests: do not change it."""
+    from eimf_local.config import load_config
+    from eimf_local.data.demo import write_demo_source
+    from eimf_local.esim.encoder import load_encoder
+    from eimf_local.progress import Reporter
+    from eimf_local.stages.datasets import embed_items, open_dataset, prepare_dataset
+
+    folder = tmp_path_factory.mktemp("small")
+    write_demo_source(folder / "source", users=200, items=160)
+    out, config = folder / "dataset", load_config()
+    prepare_dataset(
+        folder / "source", format="table", titles=None, columns={}, out=out, config=config, reporter=Reporter()
+    )
+    embed_items(open_dataset(out, config), load_encoder(), Reporter())
+    return out
+
+
+@pytest.fixture(scope="session")
+def small_interests(small_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Interests of the small dataset's exemplars by the bundled GGUF. Shared by all tests: do not change it."""
+    from eimf_local.config import load_config
+    from eimf_local.esim.encoder import load_encoder
+    from eimf_local.esim.model_files import BUNDLED_MODEL, resolve_model
+    from eimf_local.progress import Reporter
+    from eimf_local.stages.datasets import open_dataset
+    from eimf_local.stages.interests import infer
+
+    config = load_config(None, ["exemplars.fraction=0.06"])
+    out = tmp_path_factory.mktemp("interests") / "tiny"
+    infer(
+        open_dataset(small_dataset, config),
+        encoder=load_encoder(),
+        model=resolve_model(BUNDLED_MODEL),
+        users=None,
+        out=out,
+        config=config,
+        reporter=Reporter(),
+    )
+    return out

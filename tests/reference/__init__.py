@@ -1,0 +1,1 @@
+"""Independent oracles in plain NumPy or Python."""

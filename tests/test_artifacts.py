@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from eimf_local import artifacts
+from eimf_local.errors import ArtifactError, EimfError, StorageError
+
+CONFIG = {"k": 4}
+INPUTS = {"dataset": "d" * 64}
+
+
+def fill(folder: Path) -> None:
+    (folder / "a.txt").write_text("alpha")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "b.txt").write_text("beta")
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    return artifacts.write(tmp_path / "run", "run", CONFIG, INPUTS, fill).path
+
+
+def test_load_returns_what_was_written(written: Path) -> None:
+    artifact = artifacts.load(written, "run")
+    assert artifact.config == CONFIG
+    assert artifact.inputs == INPUTS
+    assert set(artifact.files) == {"a.txt", "sub/b.txt"}
+    assert artifact.file("sub/b.txt").read_text() == "beta"
+    assert artifacts.is_current(written, "run", CONFIG, INPUTS)
+
+
+@pytest.mark.parametrize(
+    ("config", "inputs"), [({"k": 5}, INPUTS), (CONFIG, {"dataset": "e" * 64}), (CONFIG, {})], ids=str
+)
+def test_another_config_or_input_is_not_current(written: Path, config: dict, inputs: dict) -> None:
+    assert not artifacts.is_current(written, "run", config, inputs)
+
+
+def test_when_nothing_is_there_it_is_not_current(tmp_path: Path) -> None:
+    assert not artifacts.is_current(tmp_path / "no", "run", CONFIG, INPUTS)
+
+
+def test_a_folder_of_the_users_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ArtifactError, match="not an eimf-local artefact"):
+        artifacts.is_current(tmp_path, "run", CONFIG, INPUTS)
+
+
+def test_when_one_byte_changes_the_file_is_named(written: Path) -> None:
+    (written / "a.txt").write_text("alphA")
+    with pytest.raises(ArtifactError, match=r"a\.txt that was changed.*eimf-local train"):
+        artifacts.load(written, "run")
+
+
+def test_when_a_file_is_missing_it_is_named(written: Path) -> None:
+    (written / "sub" / "b.txt").unlink()
+    with pytest.raises(ArtifactError, match=r"lacks sub/b\.txt"):
+        artifacts.load(written, "run")
+
+
+def test_when_the_record_is_edited_it_is_refused(written: Path) -> None:
+    record = json.loads((written / "artifact.json").read_text())
+    record["config"]["k"] = 5
+    (written / "artifact.json").write_text(json.dumps(record))
+    with pytest.raises(ArtifactError, match="changed by hand"):
+        artifacts.load(written, "run")
+
+
+def test_when_the_schema_is_later_both_versions_are_told(written: Path) -> None:
+    record = json.loads((written / "artifact.json").read_text())
+    record |= {"schema": artifacts.SCHEMA_VERSION + 1, "version": "9.9"}
+    (written / "artifact.json").write_text(json.dumps(record))
+    with pytest.raises(ArtifactError, match=r"eimf-local 9\.9.*rebuild it"):
+        artifacts.load(written, "run")
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"kind": "run", "schema": 1}', b"\xff\xfe"])
+def test_when_the_record_is_damaged_it_is_one_error(written: Path, damage: bytes) -> None:
+    (written / "artifact.json").write_bytes(damage)
+    with pytest.raises(ArtifactError):
+        artifacts.load(written, "run")
+
+
+def test_another_kind_is_refused(written: Path) -> None:
+    with pytest.raises(ArtifactError, match="'run' artefact, not a 'dataset'"):
+        artifacts.load(written, "dataset")
+
+
+def test_when_filling_fails_nothing_remains_and_the_old_one_stands(written: Path) -> None:
+    def broken(folder: Path) -> None:
+        fill(folder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        artifacts.write(written, "run", {"k": 9}, INPUTS, broken)
+    assert artifacts.load(written, "run").config == CONFIG
+    assert [entry.name for entry in written.parent.iterdir()] == ["run"]
+
+
+def test_write_replaces_an_older_artefact(written: Path) -> None:
+    artifacts.write(written, "run", {"k": 9}, INPUTS, lambda folder: None)
+    assert artifacts.load(written, "run").files == {}
+    assert [entry.name for entry in written.parent.iterdir()] == ["run"]
+
+
+def test_find_artifacts_verifies_all_below_and_passes_over_unfinished_work(written: Path) -> None:
+    (written.parent / "other.work").mkdir()
+    (written.parent / "other.work" / "artifact.json").write_text("torn")
+    assert [found.kind for found in artifacts.find_artifacts(written.parent)] == ["run"]
+    (written / "a.txt").write_text("x")
+    with pytest.raises(ArtifactError):
+        artifacts.find_artifacts(written.parent)
+
+
+def test_find_artifacts_when_there_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="holds no artefact"):
+        artifacts.find_artifacts(tmp_path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_write_json_refuses_what_is_not_json_and_keeps_the_old_file(tmp_path: Path, value: float) -> None:
+    artifacts.write_json(tmp_path / "m.json", {"x": 1})
+    with pytest.raises(ValueError, match="Out of range"):
+        artifacts.write_json(tmp_path / "m.json", {"x": value})
+    assert json.loads((tmp_path / "m.json").read_text()) == {"x": 1}
+
+
+def test_the_fingerprint_does_not_depend_on_key_order() -> None:
+    a = artifacts.fingerprint_of("run", {"a": 1, "b": 2}, {})
+    assert a == artifacts.fingerprint_of("run", {"b": 2, "a": 1}, {})
+    assert a != artifacts.fingerprint_of("dataset", {"a": 1, "b": 2}, {})
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 64 KiB; skipped where this user may not mount one."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_when_the_disk_is_full_it_is_one_error_and_the_old_one_stands(small_disk: Path) -> None:
+    artifacts.write(small_disk / "run", "run", CONFIG, INPUTS, fill)
+
+    def too_much(folder: Path) -> None:
+        (folder / "big").write_bytes(os.urandom(1 << 20))
+
+    with pytest.raises(StorageError, match=r"cannot write .*: No space left on device — free some space"):
+        artifacts.write(small_disk / "run", "run", {"k": 9}, INPUTS, too_much)
+    assert artifacts.load(small_disk / "run", "run").config == CONFIG
+    assert [entry.name for entry in small_disk.iterdir()] == ["run"]
+
+
+def test_a_full_disk_told_by_a_library_is_the_same_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="No space left"), artifacts.storage_errors(tmp_path):
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
+
+
+def test_storage_errors_lets_named_errors_and_defects_through(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError), artifacts.storage_errors(tmp_path):
+        raise ArtifactError("a", hint="b")
+    with pytest.raises(ZeroDivisionError), artifacts.storage_errors(tmp_path):
+        _ = 1 // 0
+
+
+def test_when_a_file_stands_in_the_way_it_is_one_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(EimfError):
+        artifacts.write(tmp_path / "file" / "run", "run", CONFIG, INPUTS, fill)
