@@ -1,0 +1,1 @@
+"""Ranking metrics, uncertainty, interest quality, and the report."""

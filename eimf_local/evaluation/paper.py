@@ -1,0 +1,82 @@
+"""The paper's published numbers (paper_results.csv in this folder): what our own are put beside."""
+
+from __future__ import annotations
+
+import csv
+import importlib.resources
+from functools import lru_cache
+
+# Where a value is printed twice, the first of these wins. They agree but for rounding, except BERT4Rec on Beauty
+# (SPEC section 8).
+TABLES = ("table4", "table5", "figure3")
+DATASETS = ("Beauty", "Grocery", "Office", "ML-1M")
+_DATASET_MARKS = {"beauty": "Beauty", "grocery": "Grocery", "office": "Office", "ml1m": "ML-1M", "movielens1m": "ML-1M"}
+
+
+def paper_value(table: str, dataset: str, model: str, metric: str) -> float | None:
+    """The value the paper prints, or None where it prints none.
+
+    ``table`` is one of the csv's sources ("table4", "table5", "figure3" ...); ``dataset``, ``model`` and ``metric``
+    are spelt as there ("Office", "EIMF(REMI)", "Recall@20").
+
+    >>> paper_value("table4", "Office", "REMI", "Recall@20")
+    0.1072
+    """
+    return _values().get((table, dataset, model, metric))
+
+
+def published(dataset: str, model: str, metric: str) -> float | None:
+    """The value in the first of :data:`TABLES` that has one. EIMF without a backbone's name is EIMF(REMI)."""
+    names = {"EIMF": ("EIMF", "EIMF(REMI)"), "EIMF(REMI)": ("EIMF", "EIMF(REMI)")}.get(model, (model,))
+    found = (paper_value(table, dataset, name, metric) for table in TABLES for name in names)
+    return next((value for value in found if value is not None), None)
+
+
+def paper_dataset(name: str) -> str | None:
+    """The paper's name of a data set, None if it is not one of the paper's four.
+
+    >>> paper_dataset("amazon2014-office"), paper_dataset("MovieLens-1M"), paper_dataset("demo")
+    ('Office', 'ML-1M', None)
+    """
+    plain = _plain(name)
+    return next((ours for mark, ours in _DATASET_MARKS.items() if mark in plain), None)
+
+
+def paper_models(dataset: str) -> list[str]:
+    """Models with values for ``dataset``, in the paper's order; EIMF(REMI) is listed as EIMF(REMI) only."""
+    rows = [model for table, name, model, _ in _values() if name == dataset and table in TABLES]
+    return list(dict.fromkeys("EIMF(REMI)" if model == "EIMF" else model for model in rows))
+
+
+def paper_model(name: str) -> str | None:
+    """The paper's spelling of a model's name; None if the paper has no such model.
+
+    >>> paper_model("comirec-sa"), paper_model("eimf"), paper_model("EIMF (MIND)"), paper_model("w/o Tar")
+    ('ComiRec-SA', 'EIMF(REMI)', 'EIMF(MIND)', None)
+    """
+    known = {_plain(model): model for dataset in DATASETS for model in paper_models(dataset)}
+    return {**known, "eimf": "EIMF(REMI)"}.get(_plain(name))
+
+
+def paper_relative_change(dataset: str, ablation: str) -> tuple[str, float] | None:
+    """Metric and relative change that the paper's text names for an ablation, told by its label; or None.
+
+    >>> paper_relative_change("Beauty", "EIMF w/o Align")
+    ('Recall@20', -0.07)
+    """
+    for (_, name, model, metric), value in _values().items():
+        kind, _, rest = model.partition(", ")
+        if name == dataset and rest == "relative change" and kind in ablation:
+            return metric, value
+    return None
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+@lru_cache(maxsize=1)
+def _values() -> dict[tuple[str, str, str, str], float]:
+    text = importlib.resources.files(__package__).joinpath("paper_results.csv").read_text("utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return {(row["source"], row["dataset"], row["model"], row["metric"]): float(row["value"]) for row in rows}

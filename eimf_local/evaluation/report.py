@@ -1,0 +1,132 @@
+"""Write a grid's report (report.md, report.html, metrics.json), and the results page over several grids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from ..artifacts import digest_of, write_json, write_text
+from ..errors import ArtifactError
+from . import paper, plots, report_content, report_html, report_markdown, report_words
+from .report_analysis import Results, analyse, not_run_rows
+from .report_blocks import Block, Column, Figure, Heading, Note, Paragraph, Row, Table
+from .report_data import REMEDY, Grid, GridRecord, load_grid, load_record, parse, read_json
+
+PLOTTED = ("Recall@20", "Recall@50")
+
+
+def write_report(grid_folder: Path) -> None:
+    """Analyse the runs of a grid folder and write report.md, report.html and metrics.json into it.
+
+    The files are the same for the same folder content, and each appears whole or not at all.
+
+    Raises:
+        ArtifactError: ``grid.json`` or a run is damaged, or no run has finished; the message names the file, the
+            hint says that ``eimf-local reproduce`` goes on from there.
+        StorageError: the files cannot be written.
+    """
+    grid = load_grid(grid_folder)
+    results = analyse(grid, digest_of(read_json(grid_folder / "grid.json")))
+    blocks = list(_report(grid, results))
+    write_text(grid_folder / "report.md", report_markdown.render(blocks))
+    write_text(grid_folder / "report.html", report_html.render(blocks))
+    write_json(grid_folder / "metrics.json", asdict(results))
+
+
+def write_results_page(grid_folders: list[Path], out: Path) -> None:
+    """Write docs/results.md from grids that have their reports: one section a data set, then what was not run.
+
+    Raises:
+        ArtifactError: a folder's ``grid.json`` or ``metrics.json`` is missing or damaged, or they do not belong
+            together.
+        StorageError: the page cannot be written.
+    """
+    grids = [_stored(folder) for folder in grid_folders]
+    write_text(out, report_markdown.render(_results_page(grids)))
+
+
+def _stored(folder: Path) -> tuple[GridRecord, Results]:
+    record, path = load_record(folder), folder / "metrics.json"
+    results = parse(Results, read_json(path), path)
+    if results.grid_digest != digest_of(read_json(folder / "grid.json")):
+        raise ArtifactError(f"{path} was computed from another grid.json than the one beside it", hint=REMEDY)
+    return record, results
+
+
+def _report(grid: Grid, results: Results) -> Iterator[Block]:
+    record = grid.record
+    yield Heading(1, f"EIMF on {record.dataset.name}")
+    yield from report_content.summary(results)
+    yield from report_content.what_was_run(record, results)
+    yield Heading(2, "Results")
+    yield Figure(
+        plots.results_plot(results.rows, PLOTTED),
+        f"{' and '.join(PLOTTED)} on test users, mean over seeds with 95% intervals; diamonds are the paper's values.",
+    )
+    yield from report_content.results_tables(results, (20, 50))
+    yield from report_content.differences(results)
+    yield from report_content.controls(results)
+    yield from report_content.reproduction(results)
+    yield from report_content.interest_quality(record)
+    yield from report_content.examples(record)
+    yield from _training(grid, results)
+    yield from report_content.stages(record)
+    yield from report_content.compatibility(results)
+    yield Heading(2, "Cut-offs 5 and 10")
+    yield from report_content.results_tables(results, (5, 10))
+
+
+def _training(grid: Grid, results: Results) -> Iterator[Block]:
+    yield Heading(2, "Training")
+    curves = plots.curves_plot(grid.conditions)
+    if curves is not None:
+        yield Figure(curves, "Recall@50 of validation users; thin lines are single runs. Stopping is decided on it.")
+    for condition in grid.conditions:
+        losses = plots.losses_plot(condition) if condition.record.group == "method" else None
+        if losses is not None:
+            label = report_words.row_label(results.row(condition.record.name))
+            yield Figure(losses, f"Loss terms of {label}, one line a seed.")
+    yield from report_content.training(results)
+
+
+def _results_page(grids: list[tuple[GridRecord, Results]]) -> Iterator[Block]:
+    yield Heading(1, "Results")
+    yield Paragraph(
+        "Generated from stored runs by eimf-local; nothing here is typed by hand. Intervals are 95% bootstrap "
+        "intervals over test users and training seeds. Recall and HR are the reproduction targets; why NDCG is not is "
+        "said in each run's report."
+    )
+    for record, results in grids:
+        yield Heading(2, record.dataset.name)
+        if record.provisional:
+            yield Note(report_words.provisional(record))
+        for block in _dataset_section(record, results):
+            # Sections of a report become parts of the data set's section.
+            yield Heading(block.level + 1, block.text) if isinstance(block, Heading) else block
+    covered = {paper.paper_dataset(record.dataset.name) for record, _ in grids}
+    for dataset in paper.DATASETS:
+        if dataset not in covered:
+            yield from _unseen(dataset)
+
+
+def _dataset_section(record: GridRecord, results: Results) -> Iterator[Block]:
+    yield from (block for block in report_content.what_was_run(record, results) if not isinstance(block, Note))
+    yield Heading(2, "Method and controls beside the paper")
+    yield from report_content.results_tables(results, (20, 50))
+    yield from report_content.differences(results)
+    yield from report_content.controls(results)
+    yield from report_content.reproduction(results)
+    yield from report_content.interest_quality(record)
+    yield from report_content.stages(record)
+
+
+def _unseen(dataset: str) -> Iterator[Block]:
+    metrics = ("Recall@20", "Recall@50", "HR@20", "HR@50")
+    rows = [
+        Row([one.model, "not run", *(report_words.number(one.paper.get(metric)) for metric in metrics)])
+        for one in not_run_rows(dataset, set())
+    ]
+    yield Heading(2, dataset)
+    columns = [Column("Model", "left"), Column("Here"), *(Column(f"paper {metric}") for metric in metrics)]
+    yield Table("Not run: the paper's values only.", columns, rows)

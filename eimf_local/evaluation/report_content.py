@@ -1,0 +1,285 @@
+"""What a report says, section by section: the grid and its numbers laid out as blocks.
+
+The same sections make report.md, report.html and, fewer of them, each data set's part of docs/results.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from . import report_words as words
+from .metrics import COMPATIBILITY_METRICS
+from .report_analysis import CONTROL_METRICS, ResultRow, Results
+from .report_blocks import Block, Card, Column, Facts, Heading, Items, Note, Paragraph, Row, Table
+from .report_data import DatasetRecord, GridRecord, InterestRecord
+from .report_markdown import clean
+from .significance import RESAMPLES, Interval
+
+TITLE_CHARACTERS = 120
+LISTED = 20
+AUC_OF = {
+    "interests": "inferred interests",
+    "titles": "titles as interests",
+    "tfidf": "TF-IDF keyphrases",
+    "shuffled": "shuffled",
+}
+
+
+def summary(results: Results) -> Iterator[Block]:
+    """The answer first: method against backbone, and how much of the paper comes out."""
+    yield Heading(2, "In short")
+    methods = [row.name for row in results.rows if row.group == "method"]
+    found = [one for one in results.comparisons if one.name in methods and one.metric in CONTROL_METRICS]
+    sentences = [words.compared(results, one) for one in found]
+    kept = (words.shares(results, method, metric) for method in methods for metric in CONTROL_METRICS)
+    sentences += [sentence for sentence in kept if sentence]
+    yield Items([("", sentence) for sentence in [*sentences, words.reproduced(results)]])
+
+
+def what_was_run(grid: GridRecord, results: Results) -> Iterator[Block]:
+    """Data, split, seeds, LLMs, machine; and what is missing."""
+    yield Heading(2, "What was run")
+    if grid.provisional:
+        yield Note(words.provisional(grid))
+    yield Facts([*_data_facts(grid.dataset), *_run_facts(grid, results)])
+    missing = [(words.row_label(row), line) for row in results.rows for line in row.missing]
+    if missing:
+        yield Heading(3, "Missing runs")
+        yield Paragraph("These runs are not in the numbers below; the same command with the same --out redoes them.")
+        yield Items(missing)
+
+
+def results_tables(results: Results, cutoffs: Sequence[int]) -> Iterator[Block]:
+    """One table a cut-off: every condition, then the paper's models that were not run."""
+    for k in cutoffs:
+        metrics = [f"{metric}@{k}" for metric in ("Recall", "HR", "NDCG")]
+        columns = [Column("Condition", "left"), Column("Seeds"), *(Column(metric) for metric in metrics)]
+        rows = [_result_row(row, metrics) for row in results.rows]
+        rows += [
+            Row([one.model, "not run", *_paper_cells(one.paper, metrics)[2:]], tone="absent")
+            for one in results.not_run
+            if any(metric in one.paper for metric in metrics)
+        ]
+        caption = f"Cut-off {k}: mean over test users and seeds, 95% bootstrap interval; the paper's value beneath."
+        yield Table(caption, columns, rows)
+
+
+def differences(results: Results) -> Iterator[Block]:
+    """Paired differences, each condition against the one it is compared with."""
+    if not results.comparisons:
+        return
+    yield Heading(2, "Differences")
+    titles = ("Metric", "Difference", "95% interval", "Relative", "Paper", "p", "p (Holm)")
+    rows = [
+        Row(
+            [
+                f"{words.row_label(results.row(one.name))} {words.MINUS} {words.row_label(results.row(one.against))}",
+                one.metric,
+                f"{one.mean:+.4f}",
+                f"[{one.low:+.4f}, {one.high:+.4f}]",
+                words.percent(one.relative),
+                words.percent(one.paper_relative),
+                words.p_value(one.p_value),
+                words.p_value(one.p_holm),
+                words.verdict(one),
+            ],
+            tone=one.verdict.replace(" ", "-"),
+        )
+        for one in results.comparisons
+    ]
+    caption = (
+        f"Paired over the same test users and seeds; bootstrap of {RESAMPLES:,} resamples. Holm's adjustment runs over "
+        f"the {len(rows)} rows of this table. An interval that covers zero: not distinguishable."
+    )
+    columns = [Column("Comparison", "left"), *(Column(title) for title in titles), Column("Verdict", "left")]
+    yield Table(caption, columns, rows)
+
+
+def controls(results: Results) -> Iterator[Block]:
+    """What each control leaves of the method's gain, in words."""
+    if not results.controls:
+        return
+    yield Heading(2, "What the controls say")
+    yield Paragraph(
+        "A control keeps part of the method and takes the meaning of the LLM's interests away, or gives text to the "
+        "model without them. What a control keeps of the gain is not owed to the interests. Intervals of this section "
+        "are 95% each, unadjusted."
+    )
+    for name in dict.fromkeys(one.control for one in results.controls):
+        yield Heading(3, words.row_label(results.row(name)))
+        yield Items([(one.metric, words.control(results, one)) for one in results.controls if one.control == name])
+
+
+def reproduction(results: Results) -> Iterator[Block]:
+    """Published values outside our intervals, and the paper's models that were not run."""
+    yield Heading(2, "What does not reproduce")
+    yield Paragraph(words.reproduced(results))
+    if results.mismatches:
+        columns = [Column("Condition", "left"), Column("Paper's model", "left"), Column("Metric"), Column("Paper"),
+                   Column("Here"), Column("95% interval"), Column("Here / paper")]  # fmt: skip
+        rows = [
+            Row([words.row_label(results.row(one.name)), one.paper_model, one.metric, words.number(one.paper),
+                 words.number(one.mean), words.interval(Interval(one.mean, one.low, one.high)),
+                 f"{one.mean / one.paper:.2f}"])
+            for one in results.mismatches
+        ]  # fmt: skip
+        yield Table("Published Recall and HR values outside our 95% interval.", columns, rows)
+    if results.not_run:
+        yield Paragraph(f"Not run: {', '.join(one.model for one in results.not_run)}.")
+
+
+def interest_quality(grid: GridRecord) -> Iterator[Block]:
+    """Where the interests come from, and how well they foretell what their users choose later."""
+    if not grid.interests:
+        return
+    yield Heading(2, "Interest quality")
+    yield Table(
+        "Interest AUC: the chance that an item the user chose later scores above one that others chose later, by the "
+        "nearest interest; 0.5 is chance. Mean over users with 95% bootstrap interval.",
+        [Column("Interests", "left"), *(Column(title) for title in AUC_OF.values())],
+        [_auc_row(one) for one in grid.interests],
+    )
+    recovered = [(one.name, one.recovery) for one in grid.interests if one.recovery]
+    if recovered:
+        yield Table(
+            "Recovery of the generator's true interests: one-to-one matches at cosine 0.6 or more.",
+            [Column("Interests", "left"), Column("Precision"), Column("Recall"), Column("F1")],
+            [Row([name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.f1:.3f}"]) for name, one in recovered],
+        )
+    for one in grid.interests:
+        yield Heading(3, one.name)
+        yield Facts(_interest_facts(one))
+
+
+def examples(grid: GridRecord) -> Iterator[Block]:
+    """A few exemplars: titles, interests, and the true ones where they are known."""
+    sets = [one for one in grid.interests if one.examples]
+    if not sets:
+        return
+    yield Heading(2, "Example interests")
+    for one in sets:
+        yield Paragraph(f"{one.name}, inferred by {one.llm}.")
+        for example in one.examples or []:
+            lists = [("Titles seen, oldest first", example.titles), ("Inferred interests", example.interests)]
+            lists += [("True interests", example.true)] if example.true else []
+            yield Card(f"User {clean(str(example.user), 60)}", [(name, _shortened(lines)) for name, lines in lists])
+
+
+def training(results: Results) -> Iterator[Block]:
+    """What training took, condition by condition."""
+    titles = ("Parameters", "Best step", "Steps", "Time a run")
+    rows = [
+        Row(
+            [
+                words.row_label(row),
+                f"{row.n_parameters:,}",
+                f"{row.best_step:,.0f}" if row.steps and row.best_step is not None else words.NONE,
+                f"{row.steps:,.0f}" if row.steps else words.NONE,
+                words.seconds(row.seconds),
+            ]
+        )
+        for row in results.rows
+        if row.metrics
+    ]
+    yield Table("Means over seeds.", [Column("Condition", "left"), *(Column(title) for title in titles)], rows)
+
+
+def stages(grid: GridRecord) -> Iterator[Block]:
+    """Measured cost of every stage."""
+    if not grid.stages:
+        return
+    yield Heading(2, "Time by stage")
+    rows = [Row([one.stage, words.seconds(one.seconds)]) for one in grid.stages]
+    total = sum(one.seconds for one in grid.stages)
+    rows.append(Row(["all", words.seconds(total)]))
+    yield Table(f"Measured on {grid.machine}.", [Column("Stage", "left"), Column("Time")], rows)
+
+
+def compatibility(results: Results) -> Iterator[Block]:
+    """The NDCG variants of published code, beside the paper's NDCG."""
+    yield Heading(2, "Compatibility columns")
+    yield Paragraph(
+        "Not NDCG. ndcg_hits divides by an ideal over the hits found instead of the labels there are (ComiRec's "
+        "evaluator). ndcg_setorder besides takes an item's place in a hash table for its rank (REMI's evaluator); "
+        "the paper's NDCG values bear that signature, so its NDCG stands under ndcg_setorder here."
+    )
+    metrics = [f"{metric}@{k}" for k in (20, 50) for metric in COMPATIBILITY_METRICS]
+    rows = []
+    for row in results.rows:
+        published = {f"ndcg_setorder@{k}": row.paper[f"NDCG@{k}"] for k in (20, 50) if f"NDCG@{k}" in row.paper}
+        rows.append(_result_row(row, metrics, published))
+    columns = [Column("Condition", "left"), Column("Seeds"), *(Column(metric) for metric in metrics)]
+    yield Table("Mean, 95% interval; the paper's NDCG beneath.", columns, rows)
+
+
+def _data_facts(dataset: DatasetRecord) -> list[tuple[str, str]]:
+    ties = "no timestamps" if dataset.tied_timestamps is None else f"{dataset.tied_timestamps:.0%} of timestamps tied"
+    size = f"{dataset.users:,} users, {dataset.items:,} items, {dataset.interactions:,} interactions; {ties}"
+    split = f"{dataset.split}: {dataset.valid_users:,} validation users, {dataset.test_users:,} test users"
+    return [("Data set", dataset.name), ("Size", size), ("Digest", dataset.digest), ("Split", split)]
+
+
+def _run_facts(grid: GridRecord, results: Results) -> list[tuple[str, str]]:
+    llms = [(f"LLM of {name}", llm) for name, llm in words.llm_of(grid, results.rows)]
+    return [
+        *(llms or [("LLM", "none: no condition uses interests")]),
+        ("Seeds", ", ".join(str(seed) for seed in grid.seeds)),
+        ("Commit", grid.commit),
+        ("Version", f"eimf-local {grid.version}"),
+        ("Machine", grid.machine),
+        ("Date", grid.date),
+    ]
+
+
+def _result_row(row: ResultRow, metrics: Sequence[str], published: dict[str, float] | None = None) -> Row:
+    intervals = [row.metrics.get(metric) for metric in metrics]
+    values = row.paper if published is None else published
+    shown = any(metric in values for metric in metrics)
+    return Row(
+        cells=[words.row_label(row), str(len(row.seeds) or "none"),
+               *(words.number(one.mean if one else None) for one in intervals)],
+        details=["", "", *(words.interval(one) for one in intervals)],
+        under=_paper_cells(values, metrics) if shown else None,
+        tone=row.group if row.metrics else "absent",
+    )  # fmt: skip
+
+
+def _paper_cells(values: dict[str, float], metrics: Sequence[str]) -> list[str]:
+    return ["", "", *(f"paper {values[metric]:.4f}" if metric in values else "" for metric in metrics)]
+
+
+def _auc_row(one: InterestRecord) -> Row:
+    values = [(one.auc or {}).get(name) for name in AUC_OF]
+    cells = [words.NONE if value is None else f"{value.mean:.3f}" for value in values]
+    details = ["" if value is None else f"[{value.low:.3f}, {value.high:.3f}]" for value in values]
+    return Row([one.name, *cells], details=["", *details])
+
+
+def _interest_facts(one: InterestRecord) -> list[tuple[str, str]]:
+    exemplars = f"{one.exemplars:,}"
+    exemplars += "" if one.fraction is None else f" ({one.fraction:.1%} of training users)"
+    exemplars += "" if one.preference is None else f", preference {one.preference:.4g}"
+    if one.converged is not None:
+        exemplars += f"; affinity propagation {'converged' if one.converged else 'did NOT converge'}"
+    return [
+        ("LLM", one.llm),
+        ("Digest", one.llm_digest or "not stated"),
+        ("Encoder", one.encoder),
+        ("Exemplars", exemplars),
+        ("Answers by path", ", ".join(f"{count} {path}" for path, count in one.path_counts.items() if count) or "none"),
+        *_auc_differences(one),
+    ]
+
+
+def _auc_differences(one: InterestRecord) -> list[tuple[str, str]]:
+    users = "" if one.judged_users is None else f", {one.judged_users:,} users"
+    return [
+        (f"AUC against {AUC_OF.get(name, name)}", f"{words.difference(value)}, paired{users}; {words.judged(value)}")
+        for name, value in (one.auc_differences or {}).items()
+        if value is not None
+    ]
+
+
+def _shortened(lines: Sequence[str]) -> list[str]:
+    kept = [clean(line, TITLE_CHARACTERS) for line in lines[:LISTED]]
+    return kept if len(lines) <= LISTED else [*kept, f"and {len(lines) - LISTED} more"]

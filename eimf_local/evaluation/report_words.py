@@ -1,0 +1,145 @@
+"""Numbers in plain words: one sentence for each difference, control and reproduction count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .report_analysis import Comparison, ControlFinding, ResultRow, Results
+from .report_data import ConditionRecord, GridRecord
+from .significance import Difference, Interval
+
+ALPHA = 0.05
+NONE = "–"
+MINUS = "−"  # between names: a hyphen would open a list where a line is wrapped
+
+
+def number(value: float | None) -> str:
+    """Four decimals; a dash where there is none."""
+    return NONE if value is None else f"{value:.4f}"
+
+
+def interval(value: Interval | None) -> str:
+    """[low, high]."""
+    return "" if value is None else f"[{value.low:.4f}, {value.high:.4f}]"
+
+
+def difference(value: Difference | Comparison | Interval) -> str:
+    """Mean and interval, signed."""
+    return f"{value.mean:+.4f} [{value.low:+.4f}, {value.high:+.4f}]"
+
+
+def judged(value: Interval) -> str:
+    """What the interval of a difference says."""
+    return "not distinguishable" if value.covers(0.0) else "higher" if value.mean > 0 else "lower"
+
+
+def percent(value: float | None) -> str:
+    """A signed relative change."""
+    return NONE if value is None else f"{value:+.1%}"
+
+
+def p_value(value: float) -> str:
+    """Three decimals, or the bound."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def seconds(value: float) -> str:
+    """A duration in the unit that reads best.
+
+    >>> seconds(4.21), seconds(75), seconds(7260)
+    ('4.2 s', '1 min 15 s', '2 h 1 min')
+    """
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def row_label(row: ResultRow | ConditionRecord) -> str:
+    """A condition's label with the set of interests it was trained with, unless the label names it."""
+    return row.label if not row.interests or row.interests in row.label else f"{row.label} · {row.interests}"
+
+
+def verdict(value: Comparison) -> str:
+    """The verdict, and whether "higher" or "lower" outlasts Holm's adjustment."""
+    if value.verdict == "not distinguishable" or value.p_holm < ALPHA:
+        return value.verdict
+    return f"{value.verdict}, but not after Holm"
+
+
+def compared(results: Results, value: Comparison) -> str:
+    """One sentence on one difference, beside the paper's relative one where it has one."""
+    row, against = results.row(value.name), results.row(value.against)
+    paper = "" if value.paper_relative is None else f"; the paper: {percent(value.paper_relative)}"
+    conclusion = {"not distinguishable": "not distinguishable: the interval covers zero"}.get(
+        value.verdict, f"{verdict(value)}, adjusted p {p_value(value.p_holm)}"
+    )
+    return (
+        f"{row_label(row)} against {row_label(against)}, {value.metric}: {difference(value)}, "
+        f"{percent(value.relative)}{paper}. {_capital(conclusion)}."
+    )
+
+
+def control(results: Results, finding: ControlFinding) -> str:
+    """What one control says about one gain."""
+    method, backbone = row_label(results.row(finding.method)), row_label(results.row(finding.backbone))
+    gain = f"the difference {method} {MINUS} {backbone}"
+    if finding.share is None:
+        start = f"{_capital(gain)} is {_without_gain(finding.gain)} ({difference(finding.gain)}): no gain to share out."
+    else:
+        kept = f"{finding.kept.mean:+.4f} of {finding.gain.mean:+.4f}"
+        start = f"Keeps {_share(finding.share)} of {gain} ({kept})."
+    return f"{start} {_against_method(finding.lost, method)}"
+
+
+def shares(results: Results, method: str, metric: str) -> str | None:
+    """How much of one method's gain each control keeps, in one sentence; None without a gain or a control."""
+    kept = [one for one in results.controls if (one.method, one.metric) == (method, metric) and one.share]
+    if not kept:
+        return None
+    parts = [f"{row_label(results.row(one.control))} {_share(one.share)}" for one in kept if one.share]
+    gain = f"{row_label(results.row(method))} {MINUS} {row_label(results.row(kept[0].backbone))}"
+    return f"Of the difference {gain} in {metric}, the controls keep: {'; '.join(parts)}."
+
+
+def reproduced(results: Results) -> str:
+    """How many published values come out."""
+    if not results.n_published:
+        return "The paper has no value for this data set and these models."
+    inside = results.n_published - len(results.mismatches)
+    return (
+        f"Of {results.n_published} published Recall and HR values with a counterpart here, {inside} "
+        f"{'lies' if inside == 1 else 'lie'} inside our 95% interval and {len(results.mismatches)} outside."
+    )
+
+
+def provisional(grid: GridRecord) -> str:
+    """The mark for results on too few seeds."""
+    seeds = f"{len(grid.seeds)} training seed{'s' if len(grid.seeds) != 1 else ''}"
+    return f"Provisional: {seeds}; a published claim needs five."
+
+
+def llm_of(grid: GridRecord, rows: Sequence[ResultRow]) -> list[tuple[str, str]]:
+    """Each set of interests in use with the LLM that inferred it."""
+    used = {row.interests for row in rows}
+    return [(one.name, one.llm) for one in grid.interests if one.name in used]
+
+
+def _share(share: Interval) -> str:
+    return f"{share.mean:.0%} [{share.low:.0%}, {share.high:.0%}]"
+
+
+def _without_gain(gain: Difference) -> str:
+    return "not distinguishable from zero" if not gain.distinguishable else "negative"
+
+
+def _against_method(lost: Difference, method: str) -> str:
+    if not lost.distinguishable:
+        return f"Itself not distinguishable from {method} ({method} {MINUS} control: {difference(lost)})."
+    if lost.mean > 0:
+        return f"{method} is higher than this control ({difference(lost)})."
+    return f"This control gives more than {method} ({method} {MINUS} control: {difference(lost)})."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

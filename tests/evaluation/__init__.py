@@ -1,0 +1,1 @@
+"""Tests of eimf_local.evaluation."""
