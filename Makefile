@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 RUNS ?= runs
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-all check bench docs model dist clean
+.PHONY: help install reproduce test test-all check bench docs results model dist clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -39,6 +39,10 @@ bench: install ## time affinity propagation and the training step beside their a
 
 docs: install ## regenerate docs/cli.md from --help
 	$(BIN)/python -m tests.cli_docs
+
+results: install ## write docs/results.md from finished grids: make results GRIDS="runs/office runs/ml-1m"
+	$(BIN)/python -c 'import sys; from pathlib import Path; from eimf_local.evaluation.report import write_results_page; \
+		write_results_page([Path(grid) for grid in sys.argv[1:]], Path("docs/results.md"))' $(GRIDS)
 
 model: install ## train the bundled GGUF from scratch (about an hour on one core; resumes)
 	$(BIN)/python -m eimf_local_models.builder --out build/model

@@ -138,9 +138,13 @@ def is_current(path: Path, kind: str, config: Mapping[str, Any], inputs: Mapping
         return False
     if not (path / RECORD).is_file():
         raise ArtifactError(f"{path} exists and is not an eimf-local artefact", hint="choose another --out")
-    if _read_record(path, kind).get("fingerprint") != fingerprint_of(kind, config, inputs):
-        return False
-    return load(path, kind).path == path
+    try:
+        if _read_record(path, kind).get("fingerprint") != fingerprint_of(kind, config, inputs):
+            return False
+        load(path, kind)
+    except ArtifactError as error:
+        raise ArtifactError(error.message, hint=f"delete {path} and run the same command again") from None
+    return True
 
 
 def write(

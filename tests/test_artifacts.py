@@ -58,6 +58,12 @@ def test_when_one_byte_changes_the_file_is_named(written: Path) -> None:
         artifacts.load(written, "run")
 
 
+def test_when_the_output_is_damaged_the_way_out_is_told(written: Path) -> None:
+    (written / "a.txt").write_text("alphA")
+    with pytest.raises(ArtifactError, match=r"a\.txt that was changed.* — delete .*run and run the same command"):
+        artifacts.is_current(written, "run", CONFIG, INPUTS)
+
+
 def test_when_a_file_is_missing_it_is_named(written: Path) -> None:
     (written / "sub" / "b.txt").unlink()
     with pytest.raises(ArtifactError, match=r"lacks sub/b\.txt"):

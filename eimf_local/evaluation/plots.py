@@ -21,7 +21,6 @@ from matplotlib.patches import Patch
 from .report_analysis import ResultRow
 from .report_data import Condition
 from .report_markdown import clean
-from .report_words import row_label
 
 INK, MUTED, LINE, PAPER = "#1d2330", "#5d6675", "#d9dde4", "#d9822b"
 GROUP_COLOURS = {"baseline": "#9aa5b4", "method": "#1f5fa8", "control": "#8fb8de", "ablation": "#b9a3cf"}
@@ -58,7 +57,7 @@ def results_plot(rows: Sequence[ResultRow], metrics: Sequence[str]) -> str:
         panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
         for panel, metric in zip(panels, metrics, strict=True):
             _bars(panel, shown, metric)
-        panels[0].set_yticks(range(len(shown)), [clean(row_label(row), 44) for row in shown])
+        panels[0].set_yticks(range(len(shown)), [clean(row.label, 44) for row in shown])
         panels[0].invert_yaxis()
         _results_legend(figure, shown)
         return _svg(figure)
@@ -75,7 +74,7 @@ def curves_plot(conditions: Sequence[Condition], metric: str = "Recall@50") -> s
         for number, condition in enumerate(trained):
             colour = CURVE_COLOURS[number % len(CURVE_COLOURS)]
             dash = ("-", "--", ":")[number // len(CURVE_COLOURS) % 3]
-            _curves(axes, _points(condition, metric), colour, dash, clean(row_label(condition.record), 44))
+            _curves(axes, _points(condition, metric), colour, dash, clean(condition.record.label, 44))
         axes.set(xlabel="training step", ylabel=f"{metric}, validation users", title=f"{metric} while training")
         axes.set_ylim(bottom=0)
         figure.legend(loc="outside right upper")

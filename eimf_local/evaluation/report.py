@@ -85,7 +85,7 @@ def _training(grid: Grid, results: Results) -> Iterator[Block]:
     for condition in grid.conditions:
         losses = plots.losses_plot(condition) if condition.record.group == "method" else None
         if losses is not None:
-            label = report_words.row_label(results.row(condition.record.name))
+            label = results.row(condition.record.name).label
             yield Figure(losses, f"Loss terms of {label}, one line a seed.")
     yield from report_content.training(results)
 

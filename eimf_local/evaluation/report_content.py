@@ -42,7 +42,7 @@ def what_was_run(grid: GridRecord, results: Results) -> Iterator[Block]:
     if grid.provisional:
         yield Note(words.provisional(grid))
     yield Facts([*_data_facts(grid.dataset), *_run_facts(grid, results)])
-    missing = [(words.row_label(row), line) for row in results.rows for line in row.missing]
+    missing = [(row.label, line) for row in results.rows for line in row.missing]
     if missing:
         yield Heading(3, "Missing runs")
         yield Paragraph("These runs are not in the numbers below; the same command with the same --out redoes them.")
@@ -73,7 +73,7 @@ def differences(results: Results) -> Iterator[Block]:
     rows = [
         Row(
             [
-                f"{words.row_label(results.row(one.name))} {words.MINUS} {words.row_label(results.row(one.against))}",
+                f"{results.row(one.name).label} {words.MINUS} {results.row(one.against).label}",
                 one.metric,
                 f"{one.mean:+.4f}",
                 f"[{one.low:+.4f}, {one.high:+.4f}]",
@@ -106,7 +106,7 @@ def controls(results: Results) -> Iterator[Block]:
         "are 95% each, unadjusted."
     )
     for name in dict.fromkeys(one.control for one in results.controls):
-        yield Heading(3, words.row_label(results.row(name)))
+        yield Heading(3, results.row(name).label)
         yield Items([(one.metric, words.control(results, one)) for one in results.controls if one.control == name])
 
 
@@ -118,7 +118,7 @@ def reproduction(results: Results) -> Iterator[Block]:
         columns = [Column("Condition", "left"), Column("Paper's model", "left"), Column("Metric"), Column("Paper"),
                    Column("Here"), Column("95% interval"), Column("Here / paper")]  # fmt: skip
         rows = [
-            Row([words.row_label(results.row(one.name)), one.paper_model, one.metric, words.number(one.paper),
+            Row([results.row(one.name).label, one.paper_model, one.metric, words.number(one.paper),
                  words.number(one.mean), words.interval(Interval(one.mean, one.low, one.high)),
                  f"{one.mean / one.paper:.2f}"])
             for one in results.mismatches
@@ -171,7 +171,7 @@ def training(results: Results) -> Iterator[Block]:
     rows = [
         Row(
             [
-                words.row_label(row),
+                row.label,
                 f"{row.n_parameters:,}",
                 f"{row.best_step:,.0f}" if row.steps and row.best_step is not None else words.NONE,
                 f"{row.steps:,.0f}" if row.steps else words.NONE,
@@ -236,7 +236,7 @@ def _result_row(row: ResultRow, metrics: Sequence[str], published: dict[str, flo
     values = row.paper if published is None else published
     shown = any(metric in values for metric in metrics)
     return Row(
-        cells=[words.row_label(row), str(len(row.seeds) or "none"),
+        cells=[row.label, str(len(row.seeds) or "none"),
                *(words.number(one.mean if one else None) for one in intervals)],
         details=["", "", *(words.interval(one) for one in intervals)],
         under=_paper_cells(values, metrics) if shown else None,

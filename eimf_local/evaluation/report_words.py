@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .report_analysis import Comparison, ControlFinding, ResultRow, Results
-from .report_data import ConditionRecord, GridRecord
+from .report_data import GridRecord
 from .significance import Difference, Interval
 
 ALPHA = 0.05
@@ -55,11 +55,6 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def row_label(row: ResultRow | ConditionRecord) -> str:
-    """A condition's label with the set of interests it was trained with, unless the label names it."""
-    return row.label if not row.interests or row.interests in row.label else f"{row.label} · {row.interests}"
-
-
 def verdict(value: Comparison) -> str:
     """The verdict, and whether "higher" or "lower" outlasts Holm's adjustment."""
     if value.verdict == "not distinguishable" or value.p_holm < ALPHA:
@@ -75,14 +70,14 @@ def compared(results: Results, value: Comparison) -> str:
         value.verdict, f"{verdict(value)}, adjusted p {p_value(value.p_holm)}"
     )
     return (
-        f"{row_label(row)} against {row_label(against)}, {value.metric}: {difference(value)}, "
+        f"{row.label} against {against.label}, {value.metric}: {difference(value)}, "
         f"{percent(value.relative)}{paper}. {_capital(conclusion)}."
     )
 
 
 def control(results: Results, finding: ControlFinding) -> str:
     """What one control says about one gain."""
-    method, backbone = row_label(results.row(finding.method)), row_label(results.row(finding.backbone))
+    method, backbone = results.row(finding.method).label, results.row(finding.backbone).label
     gain = f"the difference {method} {MINUS} {backbone}"
     if finding.share is None:
         start = f"{_capital(gain)} is {_without_gain(finding.gain)} ({difference(finding.gain)}): no gain to share out."
@@ -97,8 +92,8 @@ def shares(results: Results, method: str, metric: str) -> str | None:
     kept = [one for one in results.controls if (one.method, one.metric) == (method, metric) and one.share]
     if not kept:
         return None
-    parts = [f"{row_label(results.row(one.control))} {_share(one.share)}" for one in kept if one.share]
-    gain = f"{row_label(results.row(method))} {MINUS} {row_label(results.row(kept[0].backbone))}"
+    parts = [f"{results.row(one.control).label} {_share(one.share)}" for one in kept if one.share]
+    gain = f"{results.row(method).label} {MINUS} {results.row(kept[0].backbone).label}"
     return f"Of the difference {gain} in {metric}, the controls keep: {'; '.join(parts)}."
 
 

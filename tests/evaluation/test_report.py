@@ -83,7 +83,7 @@ def test_numbers_in_the_tables_are_the_stored_ones(grid_folder):
     page = "".join(Page((grid_folder / "report.html").read_text()).text)
     for condition, label in [
         ("remi", "REMI"),
-        ("eimf", "EIMF (REMI) · tiny"),
+        ("eimf", "EIMF (REMI)"),
         ("text-init", "REMI, item table from text"),
     ]:
         for column in ("Recall@20", "NDCG@50", "ndcg_setorder@20"):
@@ -126,7 +126,7 @@ def test_controls_tell_the_share_of_the_gain_they_keep(grid_folder, results):
     assert finding.share.low < share < finding.share.high
     text = joined(grid_folder / "report.md")
     assert f"Keeps {share:.0%} [" in text
-    assert "This control gives more than EIMF (REMI) · tiny" in text  # the text-initialised table
+    assert "This control gives more than EIMF (REMI)" in text  # the text-initialised table
 
 
 def test_a_difference_that_covers_zero_is_called_not_distinguishable(tmp_path):

@@ -1,0 +1,66 @@
+"""What people see: progress bars, remarks and tables, all on stderr; stdout is for JSON alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as TimeLeftColumn
+from rich.table import Table
+
+from eimf_local.progress import Reporter
+
+
+class ConsoleReporter(Reporter):
+    """Draws each task of the library as a bar with its count, a live remark, and the time left."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def progress(self, task: str, done: int, total: int, note: str = "") -> None:
+        if task not in self._tasks:
+            self._tasks[task] = self._progress.add_task(escape(task), total=total or None, note="")
+        self._progress.update(self._tasks[task], completed=done, total=total or None, note=escape(note))
+        if total and done >= total:
+            self._progress.refresh()
+            del self._tasks[task]
+
+    def say(self, message: str) -> None:
+        self._progress.console.print(escape(message), highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def reporting() -> Iterator[ConsoleReporter]:
+    """Progress bars for the time of a command."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TimeLeftColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield ConsoleReporter(progress)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
+    """A table for people, on stderr; text from data is never read as markup."""
+    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(escape(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    Console(stderr=True).print(table)

@@ -1,0 +1,1 @@
+"""Semantic prediction and modality alignment: what the explicit interests teach."""

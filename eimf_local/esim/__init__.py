@@ -1,0 +1,1 @@
+"""ESIM: explicit semantic interests, inferred offline before training (SPEC section 3)."""

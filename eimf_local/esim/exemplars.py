@@ -1,0 +1,235 @@
+"""The choice of exemplars: the few users whose interests the LLM infers, and who stands for whom (SPEC 3.2).
+
+Affinity propagation is the method; k-means and a random draw are controls with as many exemplars (SPEC section 7).
+Whatever chose them, every user is assigned to its most similar exemplar, and an exemplar to itself.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+from ..errors import ConfigError, InputError
+from .affinity_propagation import (
+    AffinityPropagationResult,
+    Progress,
+    as_similarities,
+    check_parameters,
+    prepare,
+    similarities,
+)
+from .preference import calibrate_preference, run_settled
+
+Vectors = NDArray[np.float32]
+Record = dict[str, Any]
+Method = Literal["affinity-propagation", "kmeans", "random"]
+
+_ELEMENTS = 1 << 22  # similarities held at once while users are assigned
+
+
+@dataclass(frozen=True, eq=False)
+class Exemplars:
+    """G exemplars among U users.
+
+    ``rows``: int64 [G], distinct users, ascending; ``assignment``: int64 [U], each user's exemplar as an index into
+    ``rows``; ``similarity``: float32 [U], -||T_u - T_exemplar||^2, 0 for exemplars; ``record``: how they were chosen,
+    plain values for JSON.
+    """
+
+    rows: NDArray[np.int64]
+    assignment: NDArray[np.int64]
+    similarity: Vectors
+    record: Record
+
+
+def choose_exemplars(
+    T: Vectors,
+    *,
+    method: Method = "affinity-propagation",
+    fraction: float = 0.03,
+    count: int | None = None,
+    preference: float | None = None,
+    damping: float = 0.5,
+    max_iterations: int = 200,
+    convergence_iterations: int = 15,
+    seed: int = 0,
+    callback: Progress | None = None,
+) -> Exemplars:
+    """Choose exemplars among U users.
+
+    ``T``: float32 [U, T], the users' text vectors. The wanted number is ``count``, else round(``fraction`` U), at
+    least 1. ``affinity-propagation`` reaches it nearly, by calibration, unless ``preference`` is given, and then
+    whatever that gives; ``damping`` and iterations as in :func:`affinity_propagation`, damping raised if exemplars do
+    not settle. ``kmeans`` takes the member nearest to each mean, ``random`` a draw; both reach the number exactly.
+    ``callback(iteration, n_exemplars)`` hears the iterations of affinity propagation.
+
+    The record has method, users, wanted and reached number, seed, ``repaired`` (clusters whose centre was not one of
+    their members and went to the member nearest their mean; every one under k-means) and for affinity propagation
+    preference, damping, n_iter, converged, net_similarity and, if calibrated, the trials.
+
+    Raises :class:`InputError` for vectors that are empty or not finite; :class:`ConfigError` for a number of exemplars
+    out of range or an unknown method.
+    """
+    _check_vectors(T)
+    wanted = _wanted(len(T), fraction, count)
+    if method == "affinity-propagation":
+        result, record = _propagate(
+            T,
+            fraction=wanted / len(T),
+            preference=preference,
+            damping=damping,
+            max_iter=max_iterations,
+            convergence_iter=convergence_iterations,
+            seed=seed,
+            callback=callback,
+        )
+        rows, repaired = complete_centres(T, result.labels, result.exemplars)
+    elif method == "kmeans":
+        labels = _k_means_labels(T, wanted, seed)
+        rows, repaired = complete_centres(T, labels, np.full(labels.max() + 1, -1))
+        rows, record = _filled_up(T, rows, wanted), {}
+    elif method == "random":
+        rows, repaired, record = np.random.default_rng(seed).choice(len(T), wanted, replace=False), 0, {}
+    else:
+        raise ConfigError(f"unknown method {method!r}", hint="affinity-propagation, kmeans or random")
+    rows = np.sort(rows).astype(np.int64)
+    assignment, similarity = assign_to(T[rows], T, rows=rows)
+    common = {"method": method, "users": len(T), "wanted": wanted, "exemplars": len(rows), "seed": seed}
+    fractions = {"fraction": len(rows) / len(T), "repaired": repaired}
+    return Exemplars(rows, assignment, similarity, common | fractions | record)
+
+
+def assign_to(
+    T_exemplars: Vectors, T: Vectors, *, rows: NDArray[np.int64] | None = None
+) -> tuple[NDArray[np.int64], Vectors]:
+    """Assign every user to its most similar exemplar, the first of equals.
+
+    ``T_exemplars``: float32 [G, T]; ``T``: float32 [U, T]; ``rows``: int64 [G], the exemplars' places among the users,
+    if they are users: an exemplar is then its own, even if another has the same text. Returns ``assignment``, int64 [U]
+    (index of an exemplar), and ``similarity``, float32 [U] (-||T_u - T_exemplar||^2, at most 0).
+    """
+    _check_vectors(T_exemplars)
+    _check_vectors(T)
+    # Of exemplars with the same text the first is meant, whatever rounding makes of their products.
+    _, first, same = np.unique(T_exemplars, axis=0, return_index=True, return_inverse=True)
+    centres = T_exemplars.astype(np.float64)
+    squares = np.einsum("ij,ij->i", centres, centres)
+    assignment = np.empty(len(T), np.int64)
+    similarity = np.empty(len(T), np.float32)
+    step = max(1, _ELEMENTS // len(centres))
+    for lo in range(0, len(T), step):
+        users = T[lo : lo + step].astype(np.float64)
+        nearness = 2 * users @ centres.T - squares  # [users, G]; ||T_u||^2 is the same for all exemplars
+        nearest = first[same[nearness.argmax(axis=1)]]
+        assignment[lo : lo + step] = nearest
+        similarity[lo : lo + step] = -((users - centres[nearest]) ** 2).sum(axis=1)
+    if rows is not None:
+        assignment[rows] = np.arange(len(rows))
+        similarity[rows] = 0
+    return assignment, similarity
+
+
+def complete_centres(
+    T: Vectors, labels: NDArray[np.int64], centres: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], int]:
+    """Give each cluster whose centre is missing the member nearest its mean (SPEC 3.2).
+
+    ``labels``: int64 [U], clusters 0..G-1, none empty; ``centres``: int64 [G], a user each, -1 where there is none. A
+    centre that is not a member of its own cluster is missing too. Returns centres, int64 [G], and how many missed.
+    """
+    completed = centres.copy()
+    missing = np.flatnonzero((centres < 0) | (labels[centres] != np.arange(len(centres))))
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(len(centres) + 1))
+    for cluster in missing:
+        members = order[starts[cluster] : starts[cluster + 1]]
+        vectors = T[members].astype(np.float64)
+        completed[cluster] = members[((vectors - vectors.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+    return completed, len(missing)
+
+
+def _propagate(
+    T: Vectors,
+    *,
+    fraction: float,
+    preference: float | None,
+    damping: float,
+    max_iter: int,
+    convergence_iter: int,
+    seed: int,
+    callback: Progress | None,
+) -> tuple[AffinityPropagationResult, Record]:
+    """Affinity propagation of the users, with the preference given or calibrated; the result and its record."""
+    check_parameters(damping=damping, max_iter=max_iter, convergence_iter=convergence_iter)
+    S = similarities(T)
+    record: Record = {}
+    if preference is None:
+        calibrated = calibrate_preference(
+            S,
+            fraction=fraction,
+            damping=damping,
+            max_iter=max_iter,
+            convergence_iter=convergence_iter,
+            random_state=seed,
+            callback=callback,
+            overwrite_S=True,
+        )
+        result, damping = calibrated.result, calibrated.damping
+        record["trials"] = [trial._asdict() for trial in calibrated.trials]
+    else:
+        result, damping = run_settled(
+            prepare(as_similarities(S, overwrite=True), random_state=seed),
+            preference,
+            damping=damping,
+            max_iter=max_iter,
+            convergence_iter=convergence_iter,
+            callback=callback,
+        )
+    return result, record | {
+        "preference": result.preference,
+        "damping": damping,
+        "n_iter": result.n_iter,
+        "converged": result.converged,
+        "net_similarity": result.net_similarity,
+    }
+
+
+def _k_means_labels(T: Vectors, clusters: int, seed: int) -> NDArray[np.int64]:
+    """int64 [U]: k-means clusters, numbered without gaps; fewer than wanted where users have the same text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # "fewer distinct clusters": they are filled up
+        labels = KMeans(clusters, n_init=1, random_state=seed).fit_predict(T)
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _filled_up(T: Vectors, rows: NDArray[np.int64], wanted: int) -> NDArray[np.int64]:
+    """Add the users least similar to any exemplar, the first of equals, until there are as many as wanted."""
+    if len(rows) == wanted:
+        return rows
+    _, similarity = assign_to(T[rows], T)
+    similarity[rows] = np.inf  # not again
+    return np.concatenate([rows, np.argsort(similarity, kind="stable")[: wanted - len(rows)]])
+
+
+def _wanted(users: int, fraction: float, count: int | None) -> int:
+    if count is None:
+        if not 0 < fraction <= 1:
+            raise ConfigError(f"exemplar fraction is {fraction}", hint="choose it above 0, up to 1")
+        return max(1, round(fraction * users))
+    if not 1 <= count <= users:
+        raise ConfigError(f"{count} exemplars of {users} users", hint="choose from 1 to the number of users")
+    return count
+
+
+def _check_vectors(T: Vectors) -> None:
+    if T.ndim != 2 or not T.size or not np.isfinite(T).all():
+        raise InputError(
+            f"text vectors of shape {list(T.shape)} are not a finite, non-empty matrix",
+            hint="encode the users' titles again",
+        )

@@ -1,0 +1,1 @@
+"""The implicit behavioural interest module: backbones and their losses."""

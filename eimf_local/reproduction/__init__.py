@@ -1,0 +1,1 @@
+"""The grid of conditions and seeds behind ``eimf-local reproduce``, resumable, and its record for the report."""

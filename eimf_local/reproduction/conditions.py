@@ -1,0 +1,111 @@
+"""What is compared: baselines, the method, its controls and its ablations (SPEC sections 4, 5 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from ..config import Config, build_config
+from ..errors import ConfigError
+
+Group = Literal["baseline", "method", "control", "ablation"]
+# Whose interests a condition trains with: nobody's, the method's, or those of other exemplars.
+Source = Literal["none", "method", "kmeans", "random"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One row of the comparison.
+
+    ``overrides`` maps sections to the settings that make it; ``against`` names the condition it is compared with;
+    ``per_llm`` tells whether it is run for each language model's interests or for the first one's alone.
+    """
+
+    name: str
+    label: str
+    group: Group
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    interests: Source = "none"
+    against: str | None = None
+    per_llm: bool = False
+
+    def apply(self, config: Config, *, seed: int) -> Config:
+        """``config`` under this condition and training seed."""
+        values = config.model_dump()
+        for section, changes in self.overrides.items():
+            values[section].update(changes)
+        values["train"]["seed"] = seed
+        return build_config(values)
+
+
+_REMI = {"model": {"backbone": "remi"}}
+
+
+def _eimf(name: str, label: str, group: Group, *, per_llm: bool = False, **overrides: Any) -> Condition:
+    against = "remi" if group == "method" else "eimf"
+    return Condition(name, label, group, {**_REMI, **overrides}, "method", against, per_llm)
+
+
+_ALL = (
+    Condition("pop", "Pop", "baseline", {"model": {"backbone": "pop"}}),
+    Condition("comirec-sa", "ComiRec-SA", "baseline", {"model": {"backbone": "comirec-sa"}}),
+    Condition("remi", "REMI", "baseline", _REMI),
+    _eimf("eimf", "EIMF (REMI)", "method", per_llm=True),
+    _eimf(
+        "shuffled",
+        "EIMF, interests shuffled between clusters",
+        "control",
+        per_llm=True,
+        semantics={"shuffled": True},
+    ),
+    _eimf("titles", "EIMF, exemplars' titles as interests", "control", semantics={"source": "titles"}),
+    Condition("kmeans", "EIMF, k-means exemplars", "control", _REMI, "kmeans", "eimf"),
+    Condition("random", "EIMF, random exemplars", "control", _REMI, "random", "eimf"),
+    Condition(
+        "gamma-zero",
+        "REMI, soft readout (gamma = 0)",
+        "control",
+        {**_REMI, "loss": {"readout": "soft"}},
+        against="remi",
+    ),
+    Condition(
+        "item-text",
+        "REMI, item-text alignment alone",
+        "control",
+        {
+            **_REMI,
+            "semantics": {"source": "item-text"},
+            "objective": {"predict": False, "align_users": False, "align_items": True},
+        },
+        against="remi",
+    ),
+    Condition(
+        "text-init",
+        "REMI, item table initialised from text, no ESIM",
+        "control",
+        {"model": {"backbone": "remi", "item_init": "text"}},
+        against="remi",
+    ),
+    Condition(
+        "text-init-eimf",
+        "EIMF on the text-initialised table",
+        "control",
+        {"model": {"backbone": "remi", "item_init": "text"}},
+        interests="method",
+        against="text-init",
+    ),
+    _eimf("wo-align", "EIMF w/o Align", "ablation", objective={"align_users": False, "align_items": False}),
+    _eimf("wo-predict", "EIMF w/o Predict", "ablation", objective={"predict": False}),
+    _eimf("wo-tar", "EIMF w/o Tar", "ablation", objective={"target_aware": False}),
+)
+CONDITIONS: Mapping[str, Condition] = MappingProxyType({condition.name: condition for condition in _ALL})
+
+
+def chosen_conditions(names: Sequence[str]) -> list[Condition]:
+    """The named conditions in the order of the table; an unknown name is a :class:`ConfigError`."""
+    unknown = [name for name in names if name not in CONDITIONS]
+    if unknown:
+        raise ConfigError(f"unknown condition {unknown[0]!r}", hint=f"known: {', '.join(CONDITIONS)}")
+    return [condition for condition in _ALL if condition.name in names]

@@ -1,0 +1,332 @@
+"""``reproduce``: dataset, interests, controls' interests, the grid of runs, the report; every part resumable."""
+
+from __future__ import annotations
+
+import datetime
+import fcntl
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..artifacts import digest_of, storage_errors, write_json
+from ..config import Config
+from ..data.demo import write_demo_source
+from ..errors import InferenceError, InputError
+from ..esim.encoder import load_encoder
+from ..esim.interests import path_counts
+from ..esim.model_files import ModelFile, resolve_model
+from ..evaluation.report import write_report
+from ..progress import Reporter
+from ..stages.datasets import OpenDataset, dataset_name, embed_items, open_dataset, prepare_dataset
+from ..stages.interests import Interests, exemplar_titles, infer, open_interests
+from ..stages.quality import judge_interests
+from .cells import run_cells
+from .conditions import Source, chosen_conditions
+from .grid import Row, condition_records, grid_cells, grid_rows
+
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Order:
+    """What ``reproduce`` was asked for.
+
+    ``dataset`` None is the embedded demo. ``interests``: artefacts on the same exemplars, compared side by side.
+    ``model``: a GGUF by name or path; None where only the given interests are wanted.
+    """
+
+    out: Path
+    config: Config
+    dataset: Path | None
+    interests: Sequence[Path]
+    model: str | None
+    encoder: str
+
+
+def reproduce(order: Order, reporter: Reporter) -> Path:
+    """Run what is missing of the grid and write the report; returns the path of report.html.
+
+    Raises :class:`InferenceError` after the report is written where cells failed, naming them.
+    """
+    with storage_errors(order.out):
+        order.out.mkdir(parents=True, exist_ok=True)
+    with _alone(order.out):
+        return _reproduce(order, reporter)
+
+
+def _reproduce(order: Order, reporter: Reporter) -> Path:
+    clock = _StageClock(order.out / "stages.json")
+    with clock.stage("prepare"):
+        dataset = _dataset(order, reporter)
+    encoder = load_encoder(order.encoder)
+    with clock.stage("encode titles"):
+        _, item_text = embed_items(dataset, encoder, reporter)
+    model = resolve_model(order.model) if order.model else None
+    conditions = chosen_conditions(order.config.reproduce.conditions)
+    with clock.stage("infer interests"):
+        method = _method_interests(order, dataset, model, reporter)
+    wanted = {condition.interests for condition in conditions}
+    with clock.stage("infer interests of the controls"):
+        controls = _control_interests(order, dataset, method[0], model, wanted, reporter)
+    truth = _truth(order)
+    with clock.stage("judge interests"):
+        records = [
+            _interests_record(
+                interests,
+                dataset,
+                judge_interests(dataset, interests, item_text, encoder, order.config, truth=truth),
+                truth,
+                order.config,
+            )
+            for interests in [*method, *controls.values()]
+        ]
+    rows = grid_rows(conditions, method, controls)
+    with clock.stage("train and evaluate"):
+        failures = _run_grid(order, rows, dataset, reporter)
+    seeds = order.config.reproduce.seeds
+    record = {
+        "dataset": _dataset_record(dataset),
+        "interests": records,
+        "commit": _commit(),
+        "machine": _machine(),
+        "date": datetime.date.today().isoformat(),
+        "version": __version__,
+        "provisional": seeds < 5,
+        "seeds": list(range(seeds)),
+        "stages": clock.seconds(),
+        "conditions": condition_records(rows, seeds=seeds, failures=failures),
+    }
+    write_json(order.out / "grid.json", record)
+    write_report(order.out)
+    if failures:
+        names = ", ".join(f"{name} seed {seed}" for name, seed in failures)
+        raise InferenceError(
+            f"{len(failures)} runs failed: {names} ({next(iter(failures.values()))})",
+            hint=f"the rest is in {order.out / 'report.html'}; run the same command to try them again",
+        )
+    return order.out / "report.html"
+
+
+def _dataset(order: Order, reporter: Reporter) -> OpenDataset:
+    if order.dataset is not None:
+        return open_dataset(order.dataset, order.config)
+    source = order.out / "source"
+    write_demo_source(source)
+    prepare_dataset(
+        source, format="table", titles=None, columns={}, out=order.out / "demo", config=order.config, reporter=reporter
+    )
+    return open_dataset(order.out / "demo", order.config)
+
+
+def _truth(order: Order) -> dict[str, list[str]] | None:
+    """The generated data's true interests by user; None for real data."""
+    if order.dataset is not None:
+        return None
+    lines = (order.out / "source" / "true_interests.jsonl").read_text("utf-8").splitlines()
+    entries = [json.loads(line) for line in lines]
+    return {entry["user"]: entry["interests"] for entry in entries}
+
+
+def _method_interests(
+    order: Order, dataset: OpenDataset, model: ModelFile | None, reporter: Reporter
+) -> list[Interests]:
+    """The given artefacts, then the local model's: on their exemplars if any are given, else on its own choice."""
+    given = [open_interests(path, dataset, order.config) for path in order.interests]
+    if given and any(_users(other) != _users(given[0]) for other in given):
+        raise InputError(
+            "the interests given are not of the same exemplars", hint="compare two LLMs on the same exemplars only"
+        )
+    if model is None:
+        if not given:
+            raise InputError("no interests and no model", hint="give --interests DIR or --model NAME")
+        return given
+    inferred = infer(
+        dataset,
+        encoder=load_encoder(order.encoder),
+        model=model,
+        users=_users(given[0]) if given else None,
+        out=order.out / "interests" / model.name,
+        config=order.config,
+        reporter=reporter,
+    )
+    return [*given, inferred]
+
+
+def _control_interests(
+    order: Order,
+    dataset: OpenDataset,
+    reference: Interests,
+    model: ModelFile | None,
+    wanted: set[Source],
+    reporter: Reporter,
+) -> dict[Source, Interests]:
+    """Interests of k-means and of random exemplars, as many as the method has, by the local model."""
+    controls: dict[Source, Interests] = {}
+    for source in ("kmeans", "random"):
+        if source not in wanted:
+            continue
+        if model is None:
+            reporter.say(f"not run: {source} exemplars (no local model was given to infer their interests)")
+            continue
+        values = order.config.model_dump()
+        fraction = len(reference.records) / len(reference.cluster)
+        values["exemplars"] |= {"method": source, "fraction": fraction, "preference": None}
+        controls[source] = infer(
+            dataset,
+            encoder=load_encoder(order.encoder),
+            model=model,
+            users=None,
+            out=order.out / "interests" / source,
+            config=Config.model_validate(values),
+            reporter=reporter,
+        )
+    return controls
+
+
+def _users(interests: Interests) -> list[str]:
+    return [record.user for record in interests.records]
+
+
+def _run_grid(
+    order: Order, rows: Sequence[Row], dataset: OpenDataset, reporter: Reporter
+) -> dict[tuple[str, int], str]:
+    config = order.config
+    cells = grid_cells(
+        rows,
+        seeds=config.reproduce.seeds,
+        dataset=dataset.artifact.path,
+        encoder=order.encoder,
+        out=order.out,
+        config=config,
+    )
+    failures: dict[tuple[str, int], str] = {}
+    reporter.progress("train and evaluate", 0, len(cells))
+    for done, outcome in enumerate(run_cells(cells, workers=config.reproduce.workers), start=1):
+        cell = outcome.cell
+        if outcome.error is not None:
+            failures[cell.condition, cell.seed] = outcome.error
+            reporter.say(f"failed: {cell.condition}, seed {cell.seed}: {outcome.error}")
+        reporter.progress("train and evaluate", done, len(cells), f"{cell.condition}, seed {cell.seed}")
+    return failures
+
+
+def _dataset_record(dataset: OpenDataset) -> dict[str, Any]:
+    data, split = dataset.data, dataset.split
+    return {
+        "name": dataset_name(dataset),
+        "digest": dataset.artifact.fingerprint,
+        "users": data.n_users,
+        "items": data.n_items,
+        "interactions": len(data.sequence),
+        "tied_timestamps": data.statistics["timestamps"]["tied_share"],
+        "split": split.protocol,
+        "valid_users": len(split.valid.users),
+        "test_users": len(split.test.users),
+    }
+
+
+def _interests_record(
+    interests: Interests,
+    dataset: OpenDataset,
+    quality: Mapping[str, Any],
+    truth: Mapping[str, Sequence[str]] | None,
+    config: Config,
+) -> dict[str, Any]:
+    titles = exemplar_titles(dataset, interests, config)
+    examples = [
+        {
+            "user": record.user,
+            "titles": shown,
+            "interests": list(record.interests),
+            "true": list(truth[record.user]) if truth else None,
+        }
+        for record, shown in list(zip(interests.records, titles, strict=True))[:_EXAMPLES]
+    ]
+    return {
+        "name": interests.name,
+        "llm": interests.llm,
+        "llm_digest": interests.records[0].model_sha256,
+        "encoder": interests.choice["encoder"],
+        "exemplars": len(interests.records),
+        "exemplars_digest": digest_of(sorted(_users(interests))),
+        "method": interests.choice["method"],
+        "fraction": interests.choice.get("fraction"),
+        "preference": interests.choice.get("preference"),
+        "converged": interests.choice.get("converged"),
+        "path_counts": path_counts(interests.records),
+        "tokens": sum(record.tokens for record in interests.records),
+        "seconds": round(sum(record.seconds for record in interests.records), 3),
+        **quality,
+        "examples": examples,
+    }
+
+
+class _StageClock:
+    """Seconds per stage, kept over resumed runs: a stage that found its work done does not overwrite its cost."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seconds: dict[str, float] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] = round(self._seconds.get(name, 0.0) + time.perf_counter() - started, 2)
+            write_json(self._path, self._seconds)
+
+    def seconds(self) -> list[dict[str, Any]]:
+        return [{"stage": name, "seconds": seconds} for name, seconds in self._seconds.items()]
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Refuse a second ``reproduce`` on the same folder while one runs; the lock goes with its process."""
+    with storage_errors(out):
+        lock = (out / ".lock").open("a+", encoding="utf-8")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise InputError(
+                f"{out} is in use by process {lock.read().strip() or '?'}", hint="wait for it, or choose another --out"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def _commit() -> str:
+    """The source's commit, where it runs from a git checkout."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return "not from a checkout"
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0))
+    return f"{platform.machine()}, {cores} cores, {memory:.0f} GiB, Python {platform.python_version()}"

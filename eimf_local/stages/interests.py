@@ -1,0 +1,389 @@
+"""Stage ``interests``: users' texts, exemplars, the LLM (or a file of interests inferred elsewhere), embeddings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from safetensors.numpy import load_file, save_file
+
+from ..artifacts import Artifact, is_current, load, sha256_file, storage_errors, work_folder, write, write_text
+from ..config import Config
+from ..data.dataset import Bool, Float32, Int64
+from ..errors import ArtifactError, InputError
+from ..esim.encoder import TextEncoder, user_embeddings, user_texts
+from ..esim.exemplars import Exemplars, assign_to, choose_exemplars
+from ..esim.interests import (
+    InterestRecord,
+    embed_interests,
+    from_jsonl,
+    infer_interests,
+    path_counts,
+    read_interests,
+    to_jsonl,
+)
+from ..esim.journal import Journal
+from ..esim.llm import LocalLLM
+from ..esim.model_files import ModelFile
+from ..esim.prompts import Prompt, PromptTemplate, interests_schema, shown_items, shown_titles
+from ..progress import Reporter
+from .datasets import OpenDataset, embed_items
+
+
+@dataclass(frozen=True)
+class Interests:
+    """A loaded interests artefact.
+
+    ``records``: one an exemplar, in cluster order. ``embeddings`` float32 [G, M, T], ``mask`` bool [G, M].
+    ``cluster`` int64 [U]: each training user's exemplar, in the order of ``split.train_users``.
+    ``choice``: how the exemplars were chosen (method, preference, fraction, convergence ...).
+    """
+
+    artifact: Artifact
+    records: list[InterestRecord]
+    embeddings: Float32
+    mask: Bool
+    cluster: Int64
+    choice: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The artefact's folder name, by which reports call it."""
+        return self.artifact.path.resolve().name
+
+    @property
+    def llm(self) -> str:
+        """The model that inferred the interests."""
+        return self.records[0].model
+
+
+def infer(
+    dataset: OpenDataset,
+    *,
+    encoder: TextEncoder,
+    model: ModelFile,
+    users: Sequence[str] | None,
+    out: Path,
+    config: Config,
+    reporter: Reporter,
+    restart: bool = False,
+) -> Interests:
+    """Choose exemplars (or take ``users``), infer their interests with the local LLM, embed them.
+
+    Work in progress lives in ``OUT.work`` (the journal of answers), so that a killed run goes on where it stopped;
+    a finished run is a no-op. ``restart`` forgets both.
+    """
+    work = work_folder(out)
+    settings = _inference_settings(config, encoder, model, users)
+    inputs = {"dataset": dataset.artifact.fingerprint}
+    if restart:
+        _forget(work)
+    elif is_current(out, "interests", settings, inputs):
+        reporter.say(f"{out} is up to date")
+        return open_interests(out, dataset, config)
+    with storage_errors(work):
+        work.mkdir(parents=True, exist_ok=True)
+    _, item_text = embed_items(dataset, encoder, reporter)
+    texts = _embed_users(dataset, encoder, item_text, config)
+    exemplars = _exemplars_of(dataset, texts, users, config, reporter)
+    prompts = _prompts(dataset, exemplars.rows, config)
+    records = _ask_llm(prompts, model, Journal(work / "journal.jsonl"), config, reporter)
+    artifact = _store(
+        out,
+        settings=settings,
+        inputs=inputs,
+        dataset=dataset,
+        exemplars=exemplars,
+        records=records,
+        encoder=encoder,
+    )
+    _forget(work)
+    return open_interests(artifact.path, dataset, config)
+
+
+def import_file(
+    dataset: OpenDataset,
+    file: Path,
+    *,
+    encoder: TextEncoder,
+    drop_unknown: bool,
+    out: Path,
+    config: Config,
+    reporter: Reporter,
+) -> Interests:
+    """Take interests inferred elsewhere: their users become the exemplars, every training user its most similar one.
+
+    Users who are not training users under the current split are refused with their number (they would leak test
+    users into training), or left out with ``drop_unknown``.
+    """
+    read = read_interests(file)
+    settings = {
+        "split": config.split.model_dump(),
+        "exemplars": {"method": "imported", "user_text": config.exemplars.user_text},
+        "file": sha256_file(file),
+        "name": file.name,
+        "drop_unknown": drop_unknown,
+        "encoder_digest": encoder.digest,
+    }
+    inputs = {"dataset": dataset.artifact.fingerprint}
+    if is_current(out, "interests", settings, inputs):
+        reporter.say(f"{out} is up to date")
+        return open_interests(out, dataset, config)
+    known = _known_users(dataset, file, read, drop_unknown=drop_unknown, reporter=reporter)
+    _, item_text = embed_items(dataset, encoder, reporter)
+    exemplars = _given_exemplars(
+        dataset, _embed_users(dataset, encoder, item_text, config), [user for user, _ in known]
+    )
+    digest = sha256_file(file)
+    records = [
+        InterestRecord(
+            user=user,
+            interests=interests,
+            path="imported",
+            model=f"imported from {file.name}",
+            model_sha256=digest,
+            prompt_tokens=0,
+            tokens=0,
+            seconds=0.0,
+            titles_dropped=0,
+        )
+        for user, interests in known
+    ]
+    return open_interests(
+        _store(
+            out,
+            settings=settings,
+            inputs=inputs,
+            dataset=dataset,
+            exemplars=exemplars,
+            records=records,
+            encoder=encoder,
+        ).path,
+        dataset,
+        config,
+    )
+
+
+def open_interests(path: Path, dataset: OpenDataset, config: Config) -> Interests:
+    """Load interests; refuse those of another dataset or another split, with the command that rebuilds them."""
+    artifact = load(path, "interests")
+    if artifact.inputs["dataset"] != dataset.artifact.fingerprint:
+        raise ArtifactError(
+            f"{path} was inferred from another dataset than {dataset.artifact.path}",
+            hint="run 'eimf-local infer-interests' (or import-interests) on this dataset",
+        )
+    if artifact.config["split"] != config.split.model_dump():
+        raise ArtifactError(
+            f"{path} was inferred under the split {artifact.config['split']}, not {config.split.model_dump()}; "
+            "its exemplars could be test users here",
+            hint="infer the interests again under this split, or train under theirs",
+        )
+    arrays = load_file(artifact.file("embeddings.safetensors"))
+    return Interests(
+        artifact=artifact,
+        records=from_jsonl(artifact.file("interests.jsonl").read_text("utf-8")),
+        embeddings=arrays["interests"],
+        mask=arrays["mask"],
+        cluster=pl.read_parquet(artifact.file("assignment.parquet"))["cluster"].to_numpy().astype(np.int64),
+        choice=json.loads(artifact.file("exemplars.json").read_text("utf-8")),
+    )
+
+
+def exemplar_items(dataset: OpenDataset, interests: Interests, config: Config) -> list[list[int]]:
+    """The item numbers that each exemplar's prompt shows, oldest first, in cluster order."""
+    row_of = _training_rows(dataset)
+    split = dataset.split
+    return [
+        shown_items(
+            dataset.data,
+            int(split.train_users[row_of[record.user]]),
+            int(split.visible_ends[row_of[record.user]]),
+            max_titles=config.prompt.max_titles,
+        )
+        for record in interests.records
+    ]
+
+
+def exemplar_titles(dataset: OpenDataset, interests: Interests, config: Config) -> list[list[str]]:
+    """The titles of :func:`exemplar_items`."""
+    return [[dataset.data.titles[item - 1] for item in items] for items in exemplar_items(dataset, interests, config)]
+
+
+def _inference_settings(
+    config: Config, encoder: TextEncoder, model: ModelFile, users: Sequence[str] | None
+) -> dict[str, Any]:
+    llm = config.llm.model_dump(exclude={"threads"})  # threads change the speed, not the answer
+    return {
+        "split": config.split.model_dump(),
+        "exemplars": {"method": "given", "users": list(users)} if users else config.exemplars.model_dump(),
+        "prompt": {**config.prompt.model_dump(), "digest": _template_digest(config)},
+        "llm": llm,
+        "model": model.name,
+        "model_sha256": model.sha256,
+        "encoder_digest": encoder.digest,
+    }
+
+
+def _template_digest(config: Config) -> str:
+    template = PromptTemplate.read(config.prompt.template)
+    return template.render(user="", titles=[], max_interests=config.llm.max_interests).digest
+
+
+def _embed_users(dataset: OpenDataset, encoder: TextEncoder, item_text: Float32, config: Config) -> Float32:
+    split = dataset.split
+    if config.exemplars.user_text == "concat":
+        return encoder.encode(user_texts(dataset.data, split.train_users, split.visible_ends))
+    return user_embeddings(dataset.data, split.train_users, split.visible_ends, item_text)
+
+
+def _exemplars_of(
+    dataset: OpenDataset, texts: Float32, users: Sequence[str] | None, config: Config, reporter: Reporter
+) -> Exemplars:
+    if users:
+        return _given_exemplars(dataset, texts, users)
+    settings = config.exemplars.model_dump(exclude={"user_text"})
+
+    def tell(iteration: int, exemplars: int) -> None:
+        reporter.progress("affinity propagation", iteration, 0, f"{exemplars} exemplars")
+
+    chosen = choose_exemplars(texts, **settings, callback=tell)
+    reporter.progress("affinity propagation", 1, 1)
+    reporter.say(
+        f"{len(chosen.rows)} exemplars of {len(texts)} training users "
+        f"({100 * len(chosen.rows) / len(texts):.2g} %), chosen by {chosen.record['method']}"
+    )
+    return chosen
+
+
+def _given_exemplars(dataset: OpenDataset, texts: Float32, users: Sequence[str]) -> Exemplars:
+    """Exemplars named by the user; raises :class:`InputError` for one who is not a training user."""
+    row_of = _training_rows(dataset)
+    unknown = [user for user in users if user not in row_of]
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} of the {len(users)} users are not training users, for example {unknown[0]!r}",
+            hint="leave them out: interests of valid or test users would leak into training",
+        )
+    rows = np.array([row_of[user] for user in users], dtype=np.int64)
+    assignment, similarity = assign_to(texts[rows], texts, rows=rows)
+    record = {"method": "given", "preference": None, "fraction": len(rows) / len(texts), "converged": None}
+    return Exemplars(rows=rows, assignment=assignment, similarity=similarity, record=record)
+
+
+def _training_rows(dataset: OpenDataset) -> dict[str, int]:
+    return {dataset.data.users[int(user)]: row for row, user in enumerate(dataset.split.train_users)}
+
+
+def _known_users(
+    dataset: OpenDataset,
+    file: Path,
+    read: list[tuple[str, tuple[str, ...]]],
+    *,
+    drop_unknown: bool,
+    reporter: Reporter,
+) -> list[tuple[str, tuple[str, ...]]]:
+    training = _training_rows(dataset)
+    known = [(user, interests) for user, interests in read if user in training]
+    unknown = [user for user, _ in read if user not in training]
+    if (unknown and not drop_unknown) or not known:
+        raise InputError(
+            f"{file}: {len(unknown)} of its {len(read)} users are not training users of this dataset and split, "
+            f"for example {unknown[0]!r}",
+            hint="check --dataset and the split, or leave them out with --drop-unknown",
+        )
+    if unknown:
+        reporter.say(f"left out {len(unknown)} of {len(read)} users who are not training users")
+    return known
+
+
+def _title_settings(config: Config) -> dict[str, Any]:
+    return config.prompt.model_dump(include={"max_titles", "title_characters", "with_ids"})
+
+
+def _prompts(dataset: OpenDataset, rows: Int64, config: Config) -> list[Prompt]:
+    template = PromptTemplate.read(config.prompt.template)
+    prompts = []
+    for row in rows:
+        user, end = int(dataset.split.train_users[row]), int(dataset.split.visible_ends[row])
+        titles = shown_titles(dataset.data, user, end, **_title_settings(config))
+        prompts.append(
+            template.render(user=dataset.data.users[user], titles=titles, max_interests=config.llm.max_interests)
+        )
+    return prompts
+
+
+def _ask_llm(
+    prompts: list[Prompt], model: ModelFile, journal: Journal, config: Config, reporter: Reporter
+) -> list[InterestRecord]:
+    llm = LocalLLM(
+        model,
+        schema=interests_schema(config.llm.max_interests),
+        context=config.llm.context,
+        threads=config.llm.threads,
+    )
+    tokens, seconds = 0, 0.0
+
+    def tell(done: int, total: int, record: InterestRecord) -> None:
+        nonlocal tokens, seconds
+        tokens, seconds = tokens + record.tokens, seconds + record.seconds
+        reporter.progress("infer interests", done, total, f"{tokens / max(seconds, 1e-9):.0f} tokens/s")
+
+    with llm:
+        records = infer_interests(
+            llm,
+            prompts,
+            journal=journal,
+            model=model.name,
+            model_sha256=model.sha256,
+            max_interests=config.llm.max_interests,
+            decoding=config.llm.model_dump(include={"max_tokens", "temperature", "seed"}),
+            callback=tell,
+        )
+    counts = ", ".join(f"{count} {path}" for path, count in path_counts(records).items())
+    reporter.say(f"interests of {len(records)} exemplars by {model.name}: {counts}")
+    return records
+
+
+def _store(
+    out: Path,
+    *,
+    settings: dict[str, Any],
+    inputs: dict[str, str],
+    dataset: OpenDataset,
+    exemplars: Exemplars,
+    records: list[InterestRecord],
+    encoder: TextEncoder,
+) -> Artifact:
+    embeddings, mask = embed_interests(records, encoder)
+    training = [dataset.data.users[int(user)] for user in dataset.split.train_users]
+    names = [record.user for record in records]
+    assignment = pl.DataFrame(
+        {
+            "user": training,
+            "exemplar": [names[int(cluster)] for cluster in exemplars.assignment],
+            "cluster": exemplars.assignment,
+            "similarity": exemplars.similarity,
+        }
+    )
+    choice = {**exemplars.record, "encoder": encoder.name, "exemplars": len(records)}
+
+    def fill(folder: Path) -> None:
+        with storage_errors(folder):
+            write_text(folder / "interests.jsonl", to_jsonl(records))
+            write_text(folder / "exemplars.json", json.dumps(choice, indent=1) + "\n")
+            assignment.write_parquet(folder / "assignment.parquet")
+            save_file({"interests": embeddings, "mask": mask}, folder / "embeddings.safetensors")
+
+    return write(out, "interests", settings, inputs, fill)
+
+
+def _forget(work: Path) -> None:
+    if work.exists():
+        with storage_errors(work):
+            shutil.rmtree(work)

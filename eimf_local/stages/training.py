@@ -1,0 +1,200 @@
+"""Stage ``train``: one backbone, with or without semantic interests, trained, evaluated and stored for serving."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+
+from ..artifacts import (
+    Artifact,
+    digest_of,
+    is_current,
+    load,
+    storage_errors,
+    work_folder,
+    write,
+    write_json,
+    write_text,
+)
+from ..config import Config
+from ..data.dataset import EvaluationUsers, Float32
+from ..errors import ConfigError
+from ..esim.encoder import TextEncoder
+from ..evaluation.metrics import CUTOFFS, per_user
+from ..evaluation.protocol import histories_of, labels_of, top_k
+from ..ibim.backbone import Backbone
+from ..ibim.registry import build_backbone
+from ..ibim.storage import save_model
+from ..progress import Reporter
+from ..serving.recommend import CATALOGUE, HISTORIES
+from ..training.loop import Progress, TrainingResult, fit
+from ..training.objective import build_objective
+from ..training.sampling import pack
+from .datasets import OpenDataset, embed_items
+from .interests import Interests
+from .semantics import semantic_inputs
+
+
+def train(
+    dataset: OpenDataset,
+    *,
+    interests: Interests | None,
+    encoder: TextEncoder,
+    out: Path,
+    config: Config,
+    reporter: Reporter,
+) -> Artifact:
+    """Train one model, evaluate it on the test users, and write the run artefact.
+
+    Without ``interests`` the backbone trains alone. Checkpoints live in ``OUT.work``: an interrupted run goes on from
+    the last one to the bit-identical result; a finished one is a no-op.
+    """
+    settings = _run_settings(config, interests)
+    needs_text = interests is not None or config.model.item_init == "text" or config.semantics.source == "item-text"
+    inputs = {"dataset": dataset.artifact.fingerprint}
+    if interests is not None:
+        inputs["interests"] = interests.artifact.fingerprint
+    if needs_text:
+        inputs["encoder"] = encoder.digest
+    if is_current(out, "run", settings, inputs):
+        reporter.say(f"{out} is up to date")
+        return load(out, "run")
+    torch.set_num_threads(config.train.threads)
+    item_text = embed_items(dataset, encoder, reporter)[1] if needs_text else None
+    started = time.perf_counter()
+    backbone, result, n_parameters = _fit(
+        dataset,
+        interests=interests,
+        item_text=item_text,
+        work=work_folder(out),
+        identity=digest_of([settings, inputs, str(torch.__version__)]),
+        config=config,
+        reporter=reporter,
+    )
+    seconds = time.perf_counter() - started
+
+    def fill(folder: Path) -> None:
+        with storage_errors(folder):
+            save_model(backbone, config.model.backbone, folder)
+            _write_evaluation(folder, dataset, backbone, result, seconds=seconds, n_parameters=n_parameters)
+            _write_serving(folder, dataset, backbone.max_length)
+
+    artifact = write(out, "run", settings, inputs, fill)
+    shutil.rmtree(work_folder(out), ignore_errors=True)
+    return artifact
+
+
+def _run_settings(config: Config, interests: Interests | None) -> dict[str, Any]:
+    settings = config.model_dump(include={"split", "model", "loss", "objective", "semantics", "train"})
+    if interests is None and config.semantics.source == "titles":
+        raise ConfigError("semantics.source=titles needs exemplars", hint="give --interests")
+    if interests is None and config.semantics.source != "item-text":
+        del settings["objective"], settings["semantics"]  # nothing semantic takes part
+    return settings
+
+
+def _fit(
+    dataset: OpenDataset,
+    *,
+    interests: Interests | None,
+    item_text: Float32 | None,
+    work: Path,
+    identity: str,
+    config: Config,
+    reporter: Reporter,
+) -> tuple[Backbone, TrainingResult, int]:
+    split = dataset.split
+    backbone = build_backbone(
+        config.model.backbone,
+        **config.model.model_dump(include={"dim", "interests", "max_length"}),
+        n_items=dataset.data.n_items,
+        seed=config.train.seed,
+        item_text=torch.from_numpy(item_text) if item_text is not None and config.model.item_init == "text" else None,
+    )
+    objective = build_objective(
+        backbone,
+        loss=config.loss.model_dump(),
+        objective=config.objective.model_dump(),
+        semantic_inputs=semantic_inputs(dataset, interests, item_text, config),
+        seed=config.train.seed,
+    )
+    validate = _validator(dataset, split.valid, backbone.max_length)
+
+    latest: Mapping[str, float] = {}
+
+    def tell(progress: Progress) -> None:
+        nonlocal latest
+        latest = progress.valid or latest
+        terms = " ".join(f"{name} {value:.3g}" for name, value in progress.terms.items())
+        valid = f" | valid Recall@50 {latest['Recall@50']:.4f}" if latest else ""
+        reporter.progress("train", progress.step, progress.max_steps, terms + valid)
+
+    result = fit(
+        backbone=backbone,
+        objective=objective,
+        sequences=pack(dataset.data, split),
+        validate=validate,
+        **config.train.model_dump(exclude={"threads"}),
+        work=work,
+        identity=identity,
+        callback=tell,
+    )
+    n_parameters = sum(parameter.numel() for parameter in backbone.parameters())
+    return backbone.to("cpu"), result, n_parameters
+
+
+def _validator(dataset: OpenDataset, users: EvaluationUsers, max_length: int) -> Any:
+    histories = torch.from_numpy(histories_of(dataset.data, users, max_length=max_length))
+    labels = labels_of(dataset.data, users)
+
+    def validate(backbone: Backbone) -> dict[str, float]:
+        ranked = top_k(backbone, histories, k=max(CUTOFFS))
+        values = per_user(ranked, labels, cutoffs=(20, 50))
+        return {name: float(values[name].mean()) for name in ("Recall@20", "Recall@50", "HR@50")}
+
+    return validate
+
+
+def _write_evaluation(
+    folder: Path,
+    dataset: OpenDataset,
+    backbone: Backbone,
+    result: TrainingResult,
+    *,
+    seconds: float,
+    n_parameters: int,
+) -> None:
+    test = dataset.split.test
+    histories = torch.from_numpy(histories_of(dataset.data, test, max_length=backbone.max_length))
+    values = per_user(top_k(backbone, histories, k=max(CUTOFFS)), labels_of(dataset.data, test))
+    users = [dataset.data.users[int(user)] for user in test.users]
+    pl.DataFrame({"user": users, **values}).write_parquet(folder / "per_user.parquet")
+    metrics = {
+        "test": {name: float(column.mean()) for name, column in values.items()},
+        "valid": dict(result.best_valid),
+        "best_step": result.best_step,
+        "steps": result.steps,
+        "stopped_by": result.stopped_by,
+        "seconds": round(seconds, 3),
+        "n_parameters": n_parameters,
+    }
+    write_json(folder / "metrics.json", metrics)
+    curves = [{("loss" if key == "terms" else key): value for key, value in row.items()} for row in result.curves]
+    write_text(folder / "curves.jsonl", "".join(json.dumps(row) + "\n" for row in curves))
+
+
+def _write_serving(folder: Path, dataset: OpenDataset, max_length: int) -> None:
+    data = dataset.data
+    pl.DataFrame({"item": list(data.items), "title": list(data.titles)}).write_parquet(folder / CATALOGUE)
+    histories = [data.history(user)[-max_length:].tolist() for user in range(data.n_users)]
+    frame = pl.DataFrame(
+        {"user": list(data.users), "history": histories}, schema_overrides={"history": pl.List(pl.Int64)}
+    )
+    frame.write_parquet(folder / HISTORIES)

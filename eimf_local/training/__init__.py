@@ -1,0 +1,1 @@
+"""Joint training: samples, objective, loop, checkpoints."""

@@ -1,0 +1,1 @@
+"""Bundled models: the manifest, the model card, and the GGUF itself."""

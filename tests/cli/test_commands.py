@@ -1,0 +1,297 @@
+"""The commands as a user types them: exit status, the one line of an error, and what was stored."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from eimf_local_cli.app import app
+from typer.testing import CliRunner, Result
+
+from eimf_local.esim.model_files import BUNDLED_MODEL, resolve_model
+
+QUICK = ["--set", "train.max_steps=20", "--set", "train.evaluate_every=10", "--set", "train.batch_size=32"]
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def one_line_error(result: Result) -> str:
+    """The error line of a command that failed as promised: exit 1, one line on stderr, nothing on stdout."""
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in result.stderr
+    assert " — " in errors[0]
+    return errors[0]
+
+
+@pytest.fixture(autouse=True)
+def _own_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EIMF_LOCAL_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture(scope="module")
+def eimf_run(small_dataset: Path, small_interests: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "run"
+    result = run("train", "--dataset", small_dataset, "--interests", small_interests, "--out", out, *QUICK)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def csv_source(folder: Path) -> Path:
+    """A small table of a user's own: 60 users of 8 interactions over 12 items, titles in a joined column."""
+    folder.mkdir(exist_ok=True)
+    rows = ["customer,sku,when,name"]
+    for user in range(60):
+        rows += [f"c{user},s{(user + step) % 12},{step},Thing {(user + step) % 12}" for step in range(8)]
+    (folder / "log.csv").write_text("\n".join(rows) + "\n")
+    return folder / "log.csv"
+
+
+COLUMNS = ["--user-column", "customer", "--item-column", "sku", "--order-column", "when", "--title-column", "name"]
+
+
+def test_prepare_takes_a_table_of_ones_own_and_says_what_it_kept(tmp_path: Path) -> None:
+    result = run("prepare", csv_source(tmp_path), "--format", "table", *COLUMNS, "--out", tmp_path / "d")
+    assert result.exit_code == 0, result.output
+    assert "kept    60 users, 12 items, 480 interactions" in result.stderr
+    again = run("prepare", csv_source(tmp_path), "--format", "table", *COLUMNS, "--out", tmp_path / "d")
+    assert "is up to date" in again.stderr
+
+
+WrongInput = Callable[[Path], tuple[list[object], str]]
+
+
+def absent_source(tmp: Path) -> tuple[list[object], str]:
+    return [tmp / "no.csv"], "no such file"
+
+
+def empty_source(tmp: Path) -> tuple[list[object], str]:
+    (tmp / "e.csv").write_text("")
+    return [tmp / "e.csv"], "no interactions"
+
+
+def missing_column(tmp: Path) -> tuple[list[object], str]:
+    return [csv_source(tmp)], "no column 'user'"
+
+
+def corrupt_gzip(tmp: Path) -> tuple[list[object], str]:
+    data = gzip.compress(csv_source(tmp).read_bytes())
+    (tmp / "log.csv.gz").write_bytes(data[: len(data) // 2])
+    return [tmp / "log.csv.gz", *COLUMNS], "log.csv.gz"
+
+
+def too_small(tmp: Path) -> tuple[list[object], str]:
+    lines = csv_source(tmp).read_text().splitlines()
+    (tmp / "s.csv").write_text("\n".join(lines[:30]))
+    return [tmp / "s.csv", *COLUMNS], "pass the filter"
+
+
+def no_titles(tmp: Path) -> tuple[list[object], str]:
+    text = csv_source(tmp).read_text().splitlines()
+    (tmp / "t.csv").write_text("\n".join([text[0], *(line.rpartition(",")[0] + "," for line in text[1:])]))
+    return [tmp / "t.csv", *COLUMNS], "none of the 12 items that are kept has a title"
+
+
+@pytest.mark.parametrize(
+    "wrong", [absent_source, empty_source, missing_column, corrupt_gzip, too_small, no_titles], ids=lambda f: f.__name__
+)
+def test_prepare_when_the_input_is_wrong(wrong: WrongInput, tmp_path: Path) -> None:
+    words, told = wrong(tmp_path)
+    assert told in one_line_error(run("prepare", *words, "--format", "table", "--out", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_prepare_never_writes_over_a_folder_of_the_users(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years")
+    result = run("prepare", csv_source(tmp_path), "--format", "table", *COLUMNS, "--out", tmp_path / "mine")
+    assert "is not an eimf-local artefact" in one_line_error(result)
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--model", "no-such-model"], "no such file or name"),
+        (["--encoder", "no-such-encoder"], "modules.json"),
+        (["--set", "exemplars.fractoin=1"], "unknown setting exemplars.fractoin"),
+        (["--preset", "no-such-preset"], "no preset"),
+        (["--users", "/dev/null"], "no user in it"),
+    ],
+    ids=str,
+)
+def test_infer_interests_when_an_option_is_wrong(
+    words: list[str], told: str, small_dataset: Path, tmp_path: Path
+) -> None:
+    result = run("infer-interests", "--dataset", small_dataset, "--out", tmp_path / "i", *words)
+    assert told in one_line_error(result)
+    assert not (tmp_path / "i").exists()
+
+
+def test_infer_interests_refuses_a_gguf_that_is_none_truncated_or_not_the_pinned_one(
+    small_dataset: Path, tmp_path: Path
+) -> None:
+    whole = resolve_model(BUNDLED_MODEL).path.read_bytes()
+    (tmp_path / "text.gguf").write_text("hello, I am no model")
+    (tmp_path / "cut.gguf").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "mine.gguf").write_bytes(whole)
+    assert run("models", "add", tmp_path / "mine.gguf").exit_code == 0
+    (tmp_path / "mine.gguf").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    for name, told in (("text", "is not a GGUF file"), ("cut", "cut.gguf"), ("mine", "is not the pinned one")):
+        words = ["--dataset", small_dataset, "--out", tmp_path / "i", "--model", tmp_path / f"{name}.gguf"]
+        assert told in one_line_error(run("infer-interests", *words))
+        assert not (tmp_path / "i").exists()
+
+
+def test_import_interests_names_the_broken_line(small_dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"user": "u001", "interests": ["tea"]}\n{"user"\n')
+    result = run("import-interests", tmp_path / "x.jsonl", "--dataset", small_dataset, "--out", tmp_path / "i")
+    assert "line 2: broken JSON" in one_line_error(result)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--backbone", "rmi"], "did you mean 'remi'"),
+        (["--set", "objective.alpha=3"], "eq. 12"),
+        (["--interests", "no-such-folder"], "no such directory"),
+    ],
+    ids=str,
+)
+def test_train_when_an_option_is_wrong(words: list[str], told: str, small_dataset: Path, tmp_path: Path) -> None:
+    result = run("train", "--dataset", small_dataset, "--out", tmp_path / "r", *QUICK, *words)
+    assert told in one_line_error(result)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("damage", ["flipped", "missing", "foreign version"])
+def test_train_refuses_a_dataset_that_was_changed(damage: str, small_dataset: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "d"
+    shutil.copytree(small_dataset, copy)
+    if damage == "flipped":
+        data = bytearray((copy / "items.parquet").read_bytes())
+        data[len(data) // 2] ^= 1
+        (copy / "items.parquet").write_bytes(data)
+    elif damage == "missing":
+        (copy / "users.parquet").unlink()
+    else:
+        record = json.loads((copy / "artifact.json").read_text())
+        (copy / "artifact.json").write_text(json.dumps(record | {"schema": 99, "version": "9.0"}))
+    error = one_line_error(run("train", "--dataset", copy, "--out", tmp_path / "r", *QUICK))
+    assert "eimf-local prepare" in error
+
+
+def test_recommend_json_is_one_document_on_stdout_and_nothing_else(eimf_run: Path, tmp_path: Path) -> None:
+    result = run("recommend", "--run", eimf_run, "--user", "u001", "-k", 3, "--json")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    (answer,) = json.loads(result.stdout)
+    assert answer["user"] == "u001"
+    assert len(answer["items"]) == 3
+    (tmp_path / "users.txt").write_text("u002\n\nu001\n")
+    batch = json.loads(
+        run("recommend", "--run", eimf_run, "--users-file", tmp_path / "users.txt", "-k", 3, "--json").stdout
+    )
+    assert [entry["user"] for entry in batch] == ["u002", "u001"]
+    assert batch[1] == answer
+    history = ",".join(item["item"] for item in answer["items"])
+    assert len(json.loads(run("recommend", "--run", eimf_run, "--history", history, "--json").stdout)[0]["items"]) == 20
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--user", "nobody"], "'nobody'"),
+        (["--history", "p001,nothing"], "'nothing'"),
+        (["--users-file", "no"], "no: "),
+    ],
+    ids=str,
+)
+def test_recommend_when_user_item_or_file_does_not_exist(words: list[str], told: str, eimf_run: Path) -> None:
+    assert told in one_line_error(run("recommend", "--run", eimf_run, *words))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["recommend", "--run", "r"],
+        ["recommend", "--run", "r", "--user", "a", "--history", "b"],
+        ["prepare", "x", "--format", "excel", "--out", "o"],
+        ["reproduce", "paper-office", "--out", "o"],
+        ["infer-interests", "--dataset", "d", "--out", "o", "--preference", "-1", "--exemplar-fraction", "0.1"],
+        ["no-such-command"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_exits_2(words: list[str]) -> None:
+    assert run(*words).exit_code == 2
+
+
+def test_evaluate_json(eimf_run: Path) -> None:
+    (result,) = json.loads(run("evaluate", eimf_run, "--json").stdout)
+    assert result["backbone"] == "remi"
+    for value in result["metrics"].values():
+        assert value["low"] <= value["mean"] <= value["high"]
+
+
+def test_verify_says_what_differs(eimf_run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(eimf_run, copy)
+    assert run("verify", copy).exit_code == 0
+    with (copy / "metrics.json").open("a") as stream:
+        stream.write(" ")
+    assert "metrics.json that was changed" in one_line_error(run("verify", copy))
+    assert "holds no artefact" in one_line_error(run("verify", tmp_path / "home"))
+
+
+def test_models_list_verify_add(tmp_path: Path) -> None:
+    (bundled,) = json.loads(run("models", "list", "--json").stdout)
+    assert bundled["name"] == BUNDLED_MODEL
+    (tmp_path / "q.gguf").write_bytes(Path(bundled["path"]).read_bytes())
+    assert run("models", "add", tmp_path / "q.gguf", "--name", "my-qwen").exit_code == 0
+    assert [entry["name"] for entry in json.loads(run("models", "list", "--json").stdout)] == [BUNDLED_MODEL, "my-qwen"]
+    assert run("models", "verify").exit_code == 0
+    (tmp_path / "q.gguf").unlink()
+    assert "is missing" in one_line_error(run("models", "verify"))
+    assert "no such file" in one_line_error(run("models", "add", tmp_path / "q.gguf"))
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    result = run("--debug", "verify", tmp_path)
+    assert result.exception is not None
+    assert type(result.exception).__name__ == "ArtifactError"
+
+
+def checkpoints(work: Path) -> list[Path]:
+    return [entry for entry in work.glob("*") if not entry.name.startswith(".")]
+
+
+def test_ctrl_c_while_training_exits_130_and_the_run_goes_on(small_dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "eimf_local_cli", "train", "--dataset", str(small_dataset), "--out", str(out)]
+    settings = ["--set", "train.max_steps=100000", "--set", "train.evaluate_every=20", "--set", "train.patience=100000"]
+    process = subprocess.Popen([*command, *settings], stderr=subprocess.PIPE, text=True)
+    work = tmp_path / "run.work"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not checkpoints(work):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "run the same command to go on" in said
+    assert "Traceback" not in said
+    assert not out.exists()
+    assert checkpoints(work)

@@ -1,0 +1,173 @@
+"""The interests stage on the real encoder, affinity propagation and GGUF."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from eimf_local.artifacts import work_folder
+from eimf_local.config import Config, load_config
+from eimf_local.errors import ArtifactError, InputError
+from eimf_local.esim.encoder import TextEncoder, load_encoder
+from eimf_local.esim.model_files import BUNDLED_MODEL, resolve_model
+from eimf_local.progress import Reporter
+from eimf_local.stages.datasets import OpenDataset, open_dataset
+from eimf_local.stages.interests import Interests, exemplar_titles, import_file, infer, open_interests
+
+CONFIG = load_config(None, ["exemplars.fraction=0.06"])
+
+
+@pytest.fixture(scope="module")
+def dataset(small_dataset: Path) -> OpenDataset:
+    return open_dataset(small_dataset, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> TextEncoder:
+    return load_encoder()
+
+
+@pytest.fixture(scope="module")
+def interests(small_interests: Path, dataset: OpenDataset) -> Interests:
+    return open_interests(small_interests, dataset, CONFIG)
+
+
+def infer_again(dataset: OpenDataset, encoder: TextEncoder, out: Path, **changes: object) -> Interests:
+    order = {"users": None, "config": CONFIG, "reporter": Reporter(), **changes}
+    return infer(dataset, encoder=encoder, model=resolve_model(BUNDLED_MODEL), out=out, **order)  # type: ignore[arg-type]
+
+
+def test_every_exemplar_has_interests_and_every_training_user_an_exemplar(
+    interests: Interests, dataset: OpenDataset
+) -> None:
+    training = {dataset.data.users[user] for user in dataset.split.train_users}
+    assert {record.user for record in interests.records} <= training
+    assert all(1 <= len(record.interests) <= CONFIG.llm.max_interests for record in interests.records)
+    assert len(interests.cluster) == len(training)
+    assert set(interests.cluster) <= set(range(len(interests.records)))
+    assert interests.mask.sum(1).tolist() == [len(record.interests) for record in interests.records]
+    wanted = CONFIG.exemplars.fraction * len(training)
+    assert 0.5 * wanted <= len(interests.records) <= 1.5 * wanted
+
+
+def test_each_line_tells_user_interests_digest_tokens_seconds_and_path(small_interests: Path) -> None:
+    for line in (small_interests / "interests.jsonl").read_text("utf-8").splitlines():
+        record = json.loads(line)
+        assert record["model_sha256"] == resolve_model(BUNDLED_MODEL).sha256
+        assert record["tokens"] > 0
+        assert record["seconds"] > 0
+        assert record["path"] in {"constrained", "retry", "salvaged-items", "salvaged-titles"}
+
+
+def test_esim_sees_only_the_first_four_fifths(interests: Interests, dataset: OpenDataset) -> None:
+    for record, titles in zip(interests.records, exemplar_titles(dataset, interests, CONFIG), strict=True):
+        user = dataset.data.users.index(record.user)
+        items = dataset.data.history(user)
+        visible = {dataset.data.titles[item - 1] for item in items[: int(0.8 * len(items))]}
+        assert set(titles) <= visible
+
+
+def test_exemplars_take_their_own_interests(interests: Interests, small_interests: Path) -> None:
+    assignment = pl.read_parquet(small_interests / "assignment.parquet")
+    own = dict(zip(assignment["user"], assignment["exemplar"], strict=True))
+    assert all(own[record.user] == record.user for record in interests.records)
+
+
+def test_a_finished_run_is_a_no_op(small_interests: Path, dataset: OpenDataset, encoder: TextEncoder) -> None:
+    before = (small_interests / "artifact.json").stat().st_mtime_ns
+    infer_again(dataset, encoder, small_interests)
+    assert (small_interests / "artifact.json").stat().st_mtime_ns == before
+    assert not work_folder(small_interests).exists()
+
+
+def test_a_killed_inference_resumes_to_the_same_interests(
+    small_dataset: Path, interests: Interests, dataset: OpenDataset, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    out = tmp_path / "tiny"
+    command = [sys.executable, "-m", "eimf_local_cli", "infer-interests", "--dataset", str(small_dataset)]
+    process = subprocess.Popen(
+        [*command, "--out", str(out), "--set", "exemplars.fraction=0.06"], stderr=subprocess.DEVNULL
+    )
+    journal = work_folder(out) / "journal.jsonl"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and (not journal.exists() or journal.read_bytes().count(b"\n") < 2):
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = journal.read_bytes().count(b"\n")
+    assert 2 <= kept < len(interests.records), "killed too late to prove anything"
+    assert not out.exists()
+    resumed = infer_again(dataset, encoder, out)
+    assert [(r.user, r.interests, r.path, r.tokens) for r in resumed.records] == [
+        (r.user, r.interests, r.path, r.tokens) for r in interests.records
+    ]
+    np.testing.assert_array_equal(resumed.embeddings, interests.embeddings)
+
+
+def test_given_users_are_the_exemplars(
+    interests: Interests, dataset: OpenDataset, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    users = [record.user for record in interests.records[:3]]
+    given = infer_again(dataset, encoder, tmp_path / "given", users=users)
+    assert [record.user for record in given.records] == users
+    assert [r.interests for r in given.records] == [r.interests for r in interests.records[:3]]
+    test_user = dataset.data.users[int(dataset.split.test.users[0])]
+    with pytest.raises(InputError, match=r"1 of the 2 users are not training users.*leak"):
+        infer_again(dataset, encoder, tmp_path / "leak", users=[users[0], test_user])
+
+
+def import_lines(dataset: OpenDataset, encoder: TextEncoder, tmp_path: Path, users: list[str], drop: bool) -> Interests:
+    file = tmp_path / "mine.jsonl"
+    file.write_text("".join(json.dumps({"user": user, "interests": ["pens", "tea"]}) + "\n" for user in users))
+    return import_file(
+        dataset,
+        file,
+        encoder=encoder,
+        drop_unknown=drop,
+        out=tmp_path / "imported",
+        config=CONFIG,
+        reporter=Reporter(),
+    )
+
+
+def test_imported_interests_make_their_users_the_exemplars(
+    dataset: OpenDataset, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    users = [dataset.data.users[user] for user in dataset.split.train_users[:4]]
+    imported = import_lines(dataset, encoder, tmp_path, users, drop=False)
+    assert [record.user for record in imported.records] == users
+    assert {record.path for record in imported.records} == {"imported"}
+    assert imported.cluster[:4].tolist() == [0, 1, 2, 3]
+
+
+def test_imported_users_outside_training_are_refused_with_their_number(
+    dataset: OpenDataset, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    train = dataset.data.users[int(dataset.split.train_users[0])]
+    test = dataset.data.users[int(dataset.split.test.users[0])]
+    with pytest.raises(InputError, match=r"2 of its 3 users are not training users.*--drop-unknown"):
+        import_lines(dataset, encoder, tmp_path, [train, test, "nobody"], drop=False)
+    kept = import_lines(dataset, encoder, tmp_path, [train, test, "nobody"], drop=True)
+    assert [record.user for record in kept.records] == [train]
+    with pytest.raises(InputError, match="1 of its 1 users"):
+        import_lines(dataset, encoder, tmp_path, ["nobody"], drop=True)
+
+
+def test_interests_of_another_split_or_dataset_are_refused(
+    small_interests: Path, small_dataset: Path, dataset: OpenDataset
+) -> None:
+    other = Config.model_validate({"split": {"seed": 7}})
+    with pytest.raises(ArtifactError, match="could be test users here"):
+        open_interests(small_interests, open_dataset(small_dataset, other), other)
+    record = dataset.artifact.__class__(**{**vars(dataset.artifact), "fingerprint": "0" * 64})
+    with pytest.raises(ArtifactError, match="from another dataset"):
+        open_interests(small_interests, OpenDataset(record, dataset.data, dataset.split), CONFIG)
