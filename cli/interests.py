@@ -70,6 +70,7 @@ def import_interests(
     dataset: DatasetOption,
     out: OutOption,
     encoder: EncoderOption = DEFAULT_ENCODER,
+    llm: Annotated[str | None, typer.Option("--llm", help="What inferred them, as reports shall name it.")] = None,
     drop_unknown: Annotated[
         bool, typer.Option("--drop-unknown", help="Leave out users who are not training users.")
     ] = False,
@@ -88,6 +89,7 @@ def import_interests(
             open_dataset(dataset, config),
             file,
             encoder=load_encoder(encoder),
+            llm=llm,
             drop_unknown=drop_unknown,
             out=out,
             config=config,

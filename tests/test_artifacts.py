@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -141,20 +139,6 @@ def test_the_fingerprint_does_not_depend_on_key_order() -> None:
     a = artifacts.fingerprint_of("run", {"a": 1, "b": 2}, {})
     assert a == artifacts.fingerprint_of("run", {"b": 2, "a": 1}, {})
     assert a != artifacts.fingerprint_of("dataset", {"a": 1, "b": 2}, {})
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 64 KiB; skipped where this user may not mount one."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a tmpfs needs root")
-    yield place
-    subprocess.run(["umount", place], check=True)
 
 
 def test_when_the_disk_is_full_it_is_one_error_and_the_old_one_stands(small_disk: Path) -> None:

@@ -112,6 +112,7 @@ def import_file(
     file: Path,
     *,
     encoder: TextEncoder,
+    llm: str | None,
     drop_unknown: bool,
     out: Path,
     config: Config,
@@ -119,15 +120,16 @@ def import_file(
 ) -> Interests:
     """Take interests inferred elsewhere: their users become the exemplars, every training user its most similar one.
 
-    Users who are not training users under the current split are refused with their number (they would leak test
-    users into training), or left out with ``drop_unknown``.
+    ``llm`` says what inferred them, for the reports; None names the file. Users who are not training users under the
+    current split are refused with their number (they would leak test users into training), or left out with
+    ``drop_unknown``.
     """
     read = read_interests(file)
-    settings = {
+    settings: dict[str, Any] = {
         "split": config.split.model_dump(),
         "exemplars": {"method": "imported", "user_text": config.exemplars.user_text},
         "file": sha256_file(file),
-        "name": file.name,
+        "llm": llm or f"imported from {file.name}",
         "drop_unknown": drop_unknown,
         "encoder_digest": encoder.digest,
     }
@@ -146,7 +148,7 @@ def import_file(
             user=user,
             interests=interests,
             path="imported",
-            model=f"imported from {file.name}",
+            model=settings["llm"],
             model_sha256=digest,
             prompt_tokens=0,
             tokens=0,

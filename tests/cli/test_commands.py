@@ -17,7 +17,9 @@ import pytest
 from eimf_local_cli.app import app
 from typer.testing import CliRunner, Result
 
+from eimf_local.config import load_config
 from eimf_local.esim.model_files import BUNDLED_MODEL, resolve_model
+from eimf_local.stages.datasets import open_dataset
 
 QUICK = ["--set", "train.max_steps=20", "--set", "train.evaluate_every=10", "--set", "train.batch_size=32"]
 
@@ -175,6 +177,28 @@ def test_train_when_an_option_is_wrong(words: list[str], told: str, small_datase
     result = run("train", "--dataset", small_dataset, "--out", tmp_path / "r", *QUICK, *words)
     assert told in one_line_error(result)
     assert not (tmp_path / "r").exists()
+
+
+def test_when_the_disk_is_full_each_stage_says_so_and_leaves_nothing_half_written(
+    small_dataset: Path, small_interests: Path, small_disk: Path
+) -> None:
+    source, file = small_dataset.parent / "source", small_disk / "mine.jsonl"
+    file.write_text(json.dumps({"user": training_user(small_dataset), "interests": ["tea"]}))
+    (small_disk / "ballast").write_bytes(b"x" * 48_000)
+    commands = (
+        ["prepare", source, "--format", "table"],
+        ["import-interests", file, "--dataset", small_dataset],
+        ["train", "--dataset", small_dataset, "--interests", small_interests, *QUICK],
+    )
+    for words in commands:
+        assert "No space left on device" in one_line_error(run(*words, "--out", small_disk / "out"))
+        assert not (small_disk / "out").exists()
+        assert not [entry for entry in small_disk.rglob("*") if "partial" in entry.name]
+
+
+def training_user(dataset: Path) -> str:
+    opened = open_dataset(dataset, load_config())
+    return opened.data.users[int(opened.split.train_users[0])]
 
 
 @pytest.mark.parametrize("damage", ["flipped", "missing", "foreign version"])

@@ -132,6 +132,7 @@ def import_lines(dataset: OpenDataset, encoder: TextEncoder, tmp_path: Path, use
         dataset,
         file,
         encoder=encoder,
+        llm="some LLM",
         drop_unknown=drop,
         out=tmp_path / "imported",
         config=CONFIG,
@@ -145,7 +146,7 @@ def test_imported_interests_make_their_users_the_exemplars(
     users = [dataset.data.users[user] for user in dataset.split.train_users[:4]]
     imported = import_lines(dataset, encoder, tmp_path, users, drop=False)
     assert [record.user for record in imported.records] == users
-    assert {record.path for record in imported.records} == {"imported"}
+    assert {(record.path, record.model) for record in imported.records} == {("imported", "some LLM")}
     assert imported.cluster[:4].tolist() == [0, 1, 2, 3]
 
 
