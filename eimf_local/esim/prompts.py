@@ -108,7 +108,7 @@ def interests_schema(max_interests: int) -> dict[str, Any]:
 
     The vendor key stops llguidance from admitting free blanks, with which a weak model can fill its whole budget.
     """
-    phrase = {"type": "string", "minLength": 2, "maxLength": 80}
+    phrase = {"type": "string", "minLength": 2, "maxLength": 60}
     return {
         "type": "object",
         "properties": {"interests": {"type": "array", "items": phrase, "minItems": 1, "maxItems": max_interests}},

@@ -1,0 +1,1 @@
+"""Builds the bundled GGUF from scratch: corpus, tokeniser, network, training, export."""

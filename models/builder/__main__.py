@@ -1,0 +1,95 @@
+"""Command line: ``python -m eimf_local_models.builder --out FOLDER [--steps N] [--seed S]``, or ``--pin FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when the OpenMP library loads, so before torch
+
+import torch
+from tokenizers import Tokenizer
+
+from .corpus import tokenizer_words
+from .export import MODEL_NAME, export_gguf, pin
+from .network import NetworkConfig
+from .tokenizer import train_tokenizer
+from .train import Trainer, TrainSettings
+
+VOCABULARY_SIZE = 16_384
+MODELS = Path(__file__).parents[1]
+
+
+def build(*, out: Path, steps: int, seed: int, threads: int, vocabulary_size: int = VOCABULARY_SIZE) -> Path:
+    """Train (or continue) in ``out`` and export there; returns the GGUF's path.
+
+    Raises ValueError where ``out`` holds a checkpoint of other settings.
+    """
+    torch.set_num_threads(threads)
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(out / "tokenizer.json", vocabulary_size)
+    trainer = Trainer(
+        tokenizer=tokenizer,
+        config=NetworkConfig(vocabulary_size=tokenizer.get_vocab_size()),
+        settings=TrainSettings(steps=steps, seed=seed),
+    )
+    if trainer.load(out):
+        _say(f"continuing at step {trainer.step}")
+    trainer.run(folder=out, progress=_say)
+    model = out / f"{MODEL_NAME}.gguf"
+    export_gguf(trainer.network, tokenizer, model)
+    _say(f"wrote {model} ({model.stat().st_size:,} bytes)")
+    return model
+
+
+def _tokenizer(path: Path, vocabulary_size: int) -> Tokenizer:
+    tokenizer = train_tokenizer(tokenizer_words(), vocabulary_size=vocabulary_size)
+    if not path.is_file():
+        tokenizer.save(str(path))
+    elif path.read_text("utf-8") != tokenizer.to_str(pretty=True):
+        raise ValueError(f"{path} belongs to another corpus; give another folder or delete it")
+    return tokenizer
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Build, or pin a built file as the bundled model; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m eimf_local_models.builder", description=__doc__)
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument(
+        "--out", type=Path, help="folder of the tokeniser, the checkpoint and the GGUF; resumed if begun"
+    )
+    action.add_argument(
+        "--pin", type=Path, help="copy this GGUF into the package and write its digest into the manifest"
+    )
+    parser.add_argument("--steps", type=int, default=3000, help="before the polish, which takes three for every ten")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="the bytes of a build depend on it")
+    arguments = parser.parse_args()
+    try:
+        if arguments.pin is None:
+            build(out=arguments.out, steps=arguments.steps, seed=arguments.seed, threads=arguments.threads)
+        else:
+            _install(arguments.pin)
+    except (OSError, ValueError) as error:
+        _say(f"error: {error}")
+        return 1
+    return 0
+
+
+def _install(model: Path) -> None:
+    bundled = MODELS / f"{MODEL_NAME}.gguf"
+    if model.resolve() != bundled.resolve():
+        shutil.copyfile(model, bundled)
+    pin(bundled, MODELS / "manifest.toml")
+    _say(f"pinned {bundled}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+import gguf
+import llama_cpp
+import numpy as np
+import pytest
+import torch
+from eimf_local_models.builder.__main__ import build
+from eimf_local_models.builder.corpus import HEAD, TAIL
+from eimf_local_models.builder.export import pin
+from eimf_local_models.builder.network import Network, NetworkConfig
+from eimf_local_models.builder.tokenizer import encode_frame, encode_text, stems_and_forms, vocabulary_of
+from eimf_local_models.builder.train import Trainer, TrainSettings
+from tokenizers import Tokenizer
+
+from .conftest import TOY
+
+NAME = "eimf-tiny-qwen2.gguf"
+
+
+def trained(folder: Path) -> tuple[Network, Tokenizer]:
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    trainer = Trainer(
+        tokenizer=tokenizer,
+        config=NetworkConfig(tokenizer.get_vocab_size()),
+        settings=TrainSettings(steps=TOY["steps"], seed=TOY["seed"]),
+    )
+    assert trainer.load(folder)
+    return trainer.network, tokenizer
+
+
+def test_logits_equal_llama_cpp(toy_folder: Path) -> None:
+    network, tokenizer = trained(toy_folder)
+    tokens = encode_frame(tokenizer, HEAD) + encode_text(tokenizer, "[Rapidex Gel Pens][Gel Pens, 12 Count]\n")
+    tokens += encode_frame(tokenizer, TAIL)
+    llama = llama_cpp.Llama(str(toy_folder / NAME), n_ctx=512, logits_all=True, n_threads=1, verbose=False)
+    llama.eval(tokens)
+    theirs = np.array(llama.scores[: len(tokens)])
+    with torch.no_grad():
+        ours = network(torch.tensor([tokens]))[0].numpy()
+    # Q8_0 rounds weights and activations to 8 bits: about a hundredth of the logits' spread
+    assert np.abs(theirs - ours).mean() < 0.02 * ours.std()
+    assert (theirs.argmax(1) == ours.argmax(1)).mean() > 0.9
+
+
+def test_builds_are_byte_identical(toy_folder: Path, tmp_path: Path, one_thread: None) -> None:
+    again = build(out=tmp_path, **TOY)
+    assert again.read_bytes() == (toy_folder / NAME).read_bytes()
+
+
+def test_another_seed_gives_another_model(toy_folder: Path, tmp_path: Path, one_thread: None) -> None:
+    other = build(out=tmp_path, **{**TOY, "seed": 4})
+    assert other.read_bytes() != (toy_folder / NAME).read_bytes()
+
+
+def test_a_folder_of_another_vocabulary_is_refused(toy_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(ValueError, match="another corpus"):
+        build(out=tmp_path, **TOY)
+
+
+def test_file_holds_the_sum_of_stem_and_form(toy_folder: Path) -> None:
+    network, tokenizer = trained(toy_folder)
+    tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(toy_folder / NAME).tensors}
+    assert "output.weight" not in tensors  # tied
+    stored = gguf.quants.dequantize(tensors["token_embd.weight"].data, tensors["token_embd.weight"].tensor_type)
+    stems, forms = stems_and_forms(vocabulary_of(tokenizer))
+    expected = network.embedding.stem[stems] + network.embedding.form[forms]
+    np.testing.assert_allclose(stored, expected.detach().numpy(), atol=0.004)
+
+
+def test_pin_writes_the_files_digest(toy_folder: Path, tmp_path: Path) -> None:
+    pin(toy_folder / NAME, tmp_path / "manifest.toml")
+    (entry,) = tomllib.loads((tmp_path / "manifest.toml").read_text())["model"]
+    data = (toy_folder / NAME).read_bytes()
+    assert entry["file"] == NAME
+    assert entry["sha256"] == hashlib.sha256(data).hexdigest()
+    assert entry["size"] == len(data)
+    assert entry["context"] == 4096
