@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from ..data.dataset import Dataset, EvaluationUsers, Int64
 from ..errors import ConfigError
@@ -69,6 +70,25 @@ def top_k(backbone: Encoder, histories: torch.Tensor, *, k: int, block: int = 51
         parts = [part.to(items.device) for part in torch.split(histories, block)]
         best = [_best_items(_scores(backbone, part, items), k) for part in parts]
     return torch.cat(best).cpu().numpy() if best else np.empty((0, k), dtype=np.int64)
+
+
+def interest_cosine(backbone: Encoder, histories: torch.Tensor) -> float | None:
+    """Mean cosine between the K interests of a user, over pairs and users; None where K is 1.
+
+    1 means that the interests are one and the same; the K of a multi-interest model then buys nothing.
+
+    Args:
+        backbone: as for :func:`top_k`.
+        histories: int64 [n, L].
+    """
+    with _evaluating(backbone), torch.no_grad():
+        interests = F.normalize(backbone.encode(histories, histories > 0), dim=-1)  # [n, K, D]
+    n_interests = interests.shape[1]
+    if n_interests == 1:
+        return None
+    cosines = interests @ interests.transpose(1, 2)  # [n, K, K]; the diagonal's ones are taken off
+    pairs = n_interests * (n_interests - 1)
+    return float(((cosines.sum(dim=(1, 2)) - n_interests) / pairs).mean())
 
 
 @contextmanager

@@ -51,6 +51,7 @@ class ResultRow:
     steps: float
     seconds: float
     n_parameters: int
+    interest_cosine: float | None
 
 
 @dataclass(frozen=True)
@@ -205,6 +206,7 @@ def _row(condition: Condition, by_name: dict[str, Condition], dataset: str | Non
         steps=float(np.mean([run.metrics.steps for run in runs])) if runs else 0.0,
         seconds=float(np.mean([run.metrics.seconds for run in runs])) if runs else 0.0,
         n_parameters=runs[0].metrics.n_parameters if runs else 0,
+        interest_cosine=record.interest_cosine,
     )
 
 

@@ -167,7 +167,7 @@ def examples(grid: GridRecord) -> Iterator[Block]:
 
 def training(results: Results) -> Iterator[Block]:
     """What training took, condition by condition."""
-    titles = ("Parameters", "Best step", "Steps", "Time a run")
+    titles = ("Parameters", "Best step", "Steps", "Time a run", "Cosine of interests")
     rows = [
         Row(
             [
@@ -176,12 +176,17 @@ def training(results: Results) -> Iterator[Block]:
                 f"{row.best_step:,.0f}" if row.steps and row.best_step is not None else words.NONE,
                 f"{row.steps:,.0f}" if row.steps else words.NONE,
                 words.seconds(row.seconds),
+                words.NONE if row.interest_cosine is None else f"{row.interest_cosine:.3f}",
             ]
         )
         for row in results.rows
         if row.metrics
     ]
-    yield Table("Means over seeds.", [Column("Condition", "left"), *(Column(title) for title in titles)], rows)
+    caption = (
+        "Means over seeds. Cosine of interests: between the K interests of a test user; at 1 they are one and the "
+        "same, and the model is multi-interest in name only."
+    )
+    yield Table(caption, [Column("Condition", "left"), *(Column(title) for title in titles)], rows)
 
 
 def stages(grid: GridRecord) -> Iterator[Block]:

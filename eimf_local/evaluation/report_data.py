@@ -103,7 +103,10 @@ class FailedRun:
 
 @dataclass(frozen=True)
 class ConditionRecord:
-    """A model of the grid. ``backbone`` names the condition it is compared with, ``interests`` a set of interests."""
+    """A model of the grid. ``backbone`` names the condition it is compared with, ``interests`` a set of interests.
+
+    ``interest_cosine``: mean cosine between a test user's K interests, over runs; None for a single interest.
+    """
 
     name: str
     label: str
@@ -112,6 +115,7 @@ class ConditionRecord:
     interests: str | None
     runs: list[str]
     failed: list[FailedRun]
+    interest_cosine: float | None = None
 
 
 @dataclass(frozen=True)

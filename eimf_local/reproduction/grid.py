@@ -76,9 +76,13 @@ def run_path(name: str, seed: int) -> str:
 
 
 def condition_records(
-    rows: Sequence[Row], *, seeds: int, failures: Mapping[tuple[str, int], str]
+    rows: Sequence[Row],
+    *,
+    seeds: int,
+    failures: Mapping[tuple[str, int], str],
+    cosines: Mapping[str, float | None],
 ) -> list[dict[str, Any]]:
-    """The ``conditions`` of grid.json."""
+    """The ``conditions`` of grid.json; ``cosines`` gives each row's mean cosine between a user's interests."""
     return [
         {
             "name": row.name,
@@ -92,6 +96,7 @@ def condition_records(
                 for seed in range(seeds)
                 if (row.name, seed) in failures
             ],
+            "interest_cosine": cosines.get(row.name),
         }
         for row in rows
     ]

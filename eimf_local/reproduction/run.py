@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from .. import __version__
 from ..artifacts import digest_of, storage_errors, write_json
 from ..config import Config
@@ -23,14 +25,16 @@ from ..errors import InferenceError, InputError
 from ..esim.encoder import load_encoder
 from ..esim.interests import path_counts
 from ..esim.model_files import ModelFile, resolve_model
+from ..evaluation.protocol import histories_of, interest_cosine
 from ..evaluation.report import write_report
+from ..ibim.storage import load_model
 from ..progress import Reporter
 from ..stages.datasets import OpenDataset, dataset_name, embed_items, open_dataset, prepare_dataset
 from ..stages.interests import Interests, exemplar_titles, infer, open_interests
 from ..stages.quality import judge_interests
 from .cells import run_cells
 from .conditions import Source, chosen_conditions
-from .grid import Row, condition_records, grid_cells, grid_rows
+from .grid import Row, condition_records, grid_cells, grid_rows, run_path
 
 _EXAMPLES = 3
 
@@ -102,7 +106,9 @@ def _reproduce(order: Order, reporter: Reporter) -> Path:
         "provisional": seeds < 5,
         "seeds": list(range(seeds)),
         "stages": clock.seconds(),
-        "conditions": condition_records(rows, seeds=seeds, failures=failures),
+        "conditions": condition_records(
+            rows, seeds=seeds, failures=failures, cosines=_interest_cosines(order, rows, dataset, failures)
+        ),
     }
     write_json(order.out / "grid.json", record)
     write_report(order.out)
@@ -216,6 +222,26 @@ def _run_grid(
             reporter.say(f"failed: {cell.condition}, seed {cell.seed}: {outcome.error}")
         reporter.progress("train and evaluate", done, len(cells), f"{cell.condition}, seed {cell.seed}")
     return failures
+
+
+def _interest_cosines(
+    order: Order, rows: Sequence[Row], dataset: OpenDataset, failures: Mapping[tuple[str, int], str]
+) -> dict[str, float | None]:
+    """Each row's mean cosine between a test user's interests, over its finished runs."""
+    found: dict[str, float | None] = {}
+    for row in rows:
+        done = [seed for seed in range(order.config.reproduce.seeds) if (row.name, seed) not in failures]
+        models = [load_model(order.out / run_path(row.name, seed)) for seed in done]
+        values = [
+            interest_cosine(
+                model,
+                torch.from_numpy(histories_of(dataset.data, dataset.split.test, max_length=model.max_length)),
+            )
+            for model in models
+        ]
+        known = [value for value in values if value is not None]
+        found[row.name] = sum(known) / len(known) if known else None
+    return found
 
 
 def _dataset_record(dataset: OpenDataset) -> dict[str, Any]:

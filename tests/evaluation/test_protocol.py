@@ -6,7 +6,7 @@ import torch
 
 from eimf_local.data.dataset import Dataset, EvaluationUsers
 from eimf_local.errors import ConfigError
-from eimf_local.evaluation.protocol import histories_of, labels_of, top_k
+from eimf_local.evaluation.protocol import histories_of, interest_cosine, labels_of, top_k
 from tests.reference import metrics as reference
 
 
@@ -142,3 +142,32 @@ def test_when_scores_are_not_numbers():
     backbone.items[5, 0] = torch.nan
     with pytest.raises(ConfigError, match="not numbers"):
         top_k(backbone, histories, k=10)
+
+
+class Everybody:
+    """A backbone with the same interests for everybody."""
+
+    def __init__(self, interests):
+        self.interests = torch.tensor(interests)
+
+    def encode(self, history, mask):
+        return self.interests.expand(len(history), *self.interests.shape)
+
+    def item_vectors(self):
+        return torch.zeros(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("interests", "cosine"),
+    [
+        ([[1.0, 0.0], [0.0, 2.0]], 0.0),
+        ([[1.0, 1.0], [3.0, 3.0]], 1.0),
+        ([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], 1 / 3),  # of the three pairs one agrees
+    ],
+)
+def test_interest_cosine_by_hand(interests, cosine):
+    assert interest_cosine(Everybody(interests), torch.ones(4, 5, dtype=torch.int64)) == pytest.approx(cosine)
+
+
+def test_interest_cosine_of_a_single_interest_is_none():
+    assert interest_cosine(Everybody([[1.0, 0.0]]), torch.ones(4, 5, dtype=torch.int64)) is None
