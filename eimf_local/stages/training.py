@@ -53,8 +53,8 @@ def train(
 ) -> Artifact:
     """Train one model, evaluate it on the test users, and write the run artefact.
 
-    Without ``interests`` the backbone trains alone. Checkpoints live in ``OUT.work``: an interrupted run goes on from
-    the last one to the bit-identical result; a finished one is a no-op.
+    Without ``interests`` the backbone trains alone. Checkpoints live in ``OUT.work``, those of other settings apart: an
+    interrupted run goes on from its last one to the bit-identical result; a finished one is a no-op.
     """
     settings = _run_settings(config, interests)
     needs_text = interests is not None or config.model.item_init == "text" or config.semantics.source == "item-text"
@@ -68,13 +68,14 @@ def train(
         return load(out, "run")
     torch.set_num_threads(config.train.threads)
     item_text = embed_items(dataset, encoder, reporter)[1] if needs_text else None
+    identity = digest_of([settings, inputs, str(torch.__version__)])
     started = time.perf_counter()
     backbone, result, n_parameters = _fit(
         dataset,
         interests=interests,
         item_text=item_text,
-        work=work_folder(out),
-        identity=digest_of([settings, inputs, str(torch.__version__)]),
+        work=work_folder(out) / identity[:12],  # unfinished work under other settings is not in the way
+        identity=identity,
         config=config,
         reporter=reporter,
     )

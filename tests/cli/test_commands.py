@@ -300,7 +300,7 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
 
 
 def checkpoints(work: Path) -> list[Path]:
-    return [entry for entry in work.glob("*") if not entry.name.startswith(".")]
+    return [entry for entry in work.glob("*/*") if not entry.name.startswith(".")]
 
 
 def test_ctrl_c_while_training_exits_130_and_the_run_goes_on(small_dataset: Path, tmp_path: Path) -> None:

@@ -92,6 +92,23 @@ def test_a_finished_run_is_a_no_op_that_says_so(
     assert (eimf / "artifact.json").read_bytes() == before
 
 
+def test_unfinished_work_under_other_settings_is_not_in_the_way(
+    small_dataset: Path, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    class Interrupting(Reporter):
+        def progress(self, task: str, done: int, total: int, note: str = "") -> None:
+            if task == "train" and done > 20:
+                raise KeyboardInterrupt
+
+    out = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train_small(small_dataset, None, out, encoder, "train.seed=1", reporter=Interrupting())
+    assert any(work_folder(out).iterdir())
+    run = train_small(small_dataset, None, out, encoder, "train.seed=2")
+    assert load(run, "run").config["train"]["seed"] == 2
+    assert not work_folder(out).exists()
+
+
 def test_training_is_deterministic(
     eimf: Path, small_dataset: Path, small_interests: Path, encoder: TextEncoder, tmp_path: Path
 ) -> None:
