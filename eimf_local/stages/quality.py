@@ -23,7 +23,7 @@ from .datasets import OpenDataset
 from .interests import Interests, exemplar_titles
 from .semantics import title_embeddings
 
-JUDGED_USERS = 2000  # SPEC section 7 asks for at least 1,000 where the set has them
+JUDGED_USERS = 1000  # as many as SPEC section 7 asks for, where the set has them
 
 
 def judge_interests(
