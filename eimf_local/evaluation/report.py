@@ -118,6 +118,8 @@ def _dataset_section(record: GridRecord, results: Results) -> Iterator[Block]:
     yield from report_content.controls(results)
     yield from report_content.reproduction(results)
     yield from report_content.interest_quality(record)
+    yield Heading(2, "Training")
+    yield from report_content.training(results)
     yield from report_content.stages(record)
 
 

@@ -183,8 +183,9 @@ def training(results: Results) -> Iterator[Block]:
         if row.metrics
     ]
     caption = (
-        "Means over seeds. Cosine of interests: between the K interests of a test user; at 1 they are one and the "
-        "same, and the model is multi-interest in name only."
+        "Means over seeds. Where Steps is train.max_steps, the budget ended training and not the patience. Cosine of "
+        "interests: between the K interests of a test user; at 1 they are one and the same, and the model is "
+        "multi-interest in name only."
     )
     yield Table(caption, [Column("Condition", "left"), *(Column(title) for title in titles)], rows)
 
@@ -229,6 +230,10 @@ def _run_facts(grid: GridRecord, results: Results) -> list[tuple[str, str]]:
     return [
         *(llms or [("LLM", "none: no condition uses interests")]),
         ("Seeds", ", ".join(str(seed) for seed in grid.seeds)),
+        (
+            "Settings",
+            ", ".join(f"{name} = {value}" for name, value in grid.settings.items()) or "all at their defaults",
+        ),
         ("Commit", grid.commit),
         ("Version", f"eimf-local {grid.version}"),
         ("Machine", grid.machine),

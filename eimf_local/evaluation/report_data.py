@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -120,7 +120,10 @@ class ConditionRecord:
 
 @dataclass(frozen=True)
 class GridRecord:
-    """``grid.json``. ``provisional``: fewer seeds than a published claim needs (five)."""
+    """``grid.json``. ``provisional``: fewer seeds than a published claim needs (five).
+
+    ``settings``: those that differ from the defaults, by section.key.
+    """
 
     dataset: DatasetRecord
     interests: list[InterestRecord]
@@ -132,6 +135,7 @@ class GridRecord:
     seeds: list[int]
     stages: list[StageRecord]
     conditions: list[ConditionRecord]
+    settings: dict[str, str | int | float | bool | None] = field(default_factory=dict)
 
     def interests_named(self, name: str | None) -> InterestRecord | None:
         """The set of interests of that name, if any."""

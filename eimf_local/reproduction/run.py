@@ -105,6 +105,7 @@ def _reproduce(order: Order, reporter: Reporter) -> Path:
         "version": __version__,
         "provisional": seeds < 5,
         "seeds": list(range(seeds)),
+        "settings": _changed_settings(order.config),
         "stages": clock.seconds(),
         "conditions": condition_records(
             rows, seeds=seeds, failures=failures, cosines=_interest_cosines(order, rows, dataset, failures)
@@ -292,6 +293,17 @@ def _interests_record(
         "seconds": round(sum(record.seconds for record in interests.records), 3),
         **quality,
         "examples": examples,
+    }
+
+
+def _changed_settings(config: Config) -> dict[str, Any]:
+    """Every setting that is not at its default, as section.key; what the grid says elsewhere is left out."""
+    defaults, values = Config().model_dump(), config.model_dump(exclude={"reproduce", "split"})
+    return {
+        f"{section}.{key}": value
+        for section, settings in values.items()
+        for key, value in settings.items()
+        if value != defaults[section][key]
     }
 
 
