@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 DatasetOption = Annotated[Path, typer.Option("--dataset", help="A dataset made by 'prepare'.")]
-OutOption = Annotated[Path, typer.Option("--out", help="Directory to write; work in progress lives in OUT.work.")]
+OutOption = Annotated[
+    Path, typer.Option("--out", resolve_path=True, help="Directory to write; work in progress lives in OUT.work.")
+]
 PresetOption = Annotated[
     str | None, typer.Option("--preset", help="A packaged preset (demo, paper-office, ...) or a TOML file.")
 ]

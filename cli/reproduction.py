@@ -27,7 +27,10 @@ class Loss(enum.StrEnum):
 
 
 def reproduce(
-    out: Annotated[Path, typer.Option("--out", help="Directory of the grid and its report; a stopped grid goes on.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", resolve_path=True, help="Directory of the grid and its report; a stopped grid goes on."),
+    ],
     preset: Annotated[str, typer.Argument(help="demo, a packaged preset, or a TOML file.")] = "demo",
     dataset: Annotated[
         Path | None, typer.Option("--dataset", help="A dataset made by 'prepare'; demo has none.")

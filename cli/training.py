@@ -32,11 +32,11 @@ def train(
     chosen = {"model.backbone": backbone, "train.seed": seed}
     config = load_config(preset, [*(settings or ()), *(f"{k}={v}" for k, v in chosen.items() if v is not None)])
     with reporting() as reporter:
-        opened = open_dataset(dataset, config)
+        opened, text_encoder = open_dataset(dataset, config), load_encoder(encoder)
         train_run(
             opened,
-            interests=open_interests(interests, opened, config) if interests else None,
-            encoder=load_encoder(encoder),
+            interests=open_interests(interests, opened, config, text_encoder) if interests else None,
+            encoder=text_encoder,
             out=out,
             config=config,
             reporter=reporter,

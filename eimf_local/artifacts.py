@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import ArtifactError, EimfError, StorageError
+from .errors import ArtifactError, EimfError, InputError, StorageError
 
 SCHEMA_VERSION = 1
 RECORD = "artifact.json"
@@ -134,10 +135,9 @@ def is_current(path: Path, kind: str, config: Mapping[str, Any], inputs: Mapping
     A directory that exists but holds something else (another kind, or no artefact) is an error, not False:
     overwriting it could destroy the user's own files. One of the same kind with another config is False.
     """
-    if not path.exists() or not any(path.iterdir()):
-        return False
+    check_output(path, kind)
     if not (path / RECORD).is_file():
-        raise ArtifactError(f"{path} exists and is not an eimf-local artefact", hint="choose another --out")
+        return False
     try:
         if _read_record(path, kind).get("fingerprint") != fingerprint_of(kind, config, inputs):
             return False
@@ -147,16 +147,34 @@ def is_current(path: Path, kind: str, config: Mapping[str, Any], inputs: Mapping
     return True
 
 
+def check_output(path: Path, kind: str) -> None:
+    """Refuse an output path that holds anything but an artefact of ``kind``: it would be replaced.
+
+    Free are a path that does not exist, an empty directory, and an artefact of the same kind.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not path.is_dir():
+        raise ArtifactError(f"{path} is a file", hint="choose another --out")
+    if not (path / RECORD).is_file():
+        raise ArtifactError(f"{path} exists and is not an eimf-local artefact", hint="choose another --out")
+    found = _kind_of(path / RECORD)
+    if found in REBUILT_BY and found != kind:
+        raise ArtifactError(f"{path} is a {found!r} artefact, not a {kind!r}", hint="choose another --out")
+
+
 def write(
     path: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[str, str], fill: Callable[[Path], None]
 ) -> Artifact:
     """Build an artefact: ``fill`` writes files into the directory it is given; then all appear at once at ``path``.
 
-    An artefact of the same kind at ``path`` is replaced, as one rename. If ``fill`` raises, nothing remains.
+    An artefact of the same kind at ``path`` is replaced; anything else there is refused. If ``fill`` raises, nothing
+    remains. What a killed process left behind is cleared away, or put back, first.
     """
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     with storage_errors(path):
-        shutil.rmtree(partial, ignore_errors=True)
+        _clear_leftovers(path)
+        check_output(path, kind)
         partial.mkdir(parents=True)
         try:
             fill(partial)
@@ -171,6 +189,44 @@ def write(
 def work_folder(out: Path) -> Path:
     """Where a stage keeps unfinished work: ``OUT.work``, beside the artefact that it will become."""
     return out.with_name(out.name + ".work")
+
+
+@contextmanager
+def unfinished_work(out: Path, identity: str) -> Iterator[Path]:
+    """The folder of ``out``'s unfinished work of this ``identity``; removed when the block ends without an error.
+
+    Work of other identities (other settings, another model) lies beside it and is left alone. A second process on the
+    same ``out`` is refused as long as the first one lives.
+    """
+    work = work_folder(out)
+    own = work / identity[:12]
+    with storage_errors(own):
+        own.mkdir(parents=True, exist_ok=True)
+    with locked(work, out):
+        yield own
+        shutil.rmtree(own, ignore_errors=True)
+        if not any(entry.is_dir() for entry in work.iterdir()):
+            shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path, shown: Path) -> Iterator[None]:
+    """Hold ``folder``'s lock, or raise :class:`InputError` naming the process that does; it goes with its process."""
+    with storage_errors(folder):
+        lock = (folder / ".lock").open("a+", encoding="utf-8")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise InputError(
+                f"{shown} is in use by process {lock.read().strip() or '?'}",
+                hint="wait for it, or choose another --out",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
 
 
 def write_text(path: Path, text: str) -> None:
@@ -264,6 +320,30 @@ def _seal(partial: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[s
         "files": {name: sha256_file(partial / name) for name in names},
     }
     write_json(partial / RECORD, record)
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Of processes that were killed: put back what one had set aside, remove what another had not finished."""
+    for aside in path.parent.glob(f".{path.name}.replaced-*"):
+        if not path.exists():
+            aside.rename(path)
+        elif not _is_alive(aside):
+            shutil.rmtree(aside, ignore_errors=True)
+    for partial in path.parent.glob(f".{path.name}.partial-*"):
+        if not _is_alive(partial) or partial.name.endswith(f"-{os.getpid()}"):
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_alive(leftover: Path) -> bool:
+    """Whether the process whose number ends the name still runs."""
+    number = leftover.name.rpartition("-")[2]
+    try:
+        os.kill(int(number), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _swap(partial: Path, path: Path) -> None:

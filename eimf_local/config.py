@@ -19,7 +19,7 @@ from .errors import ConfigError
 class Section(BaseModel):
     """A frozen group of settings; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class PrepareConfig(Section):
@@ -51,7 +51,7 @@ class ExemplarConfig(Section):
     max_iterations: int = Field(200, ge=1)
     convergence_iterations: int = Field(15, ge=1)
     user_text: Literal["mean", "concat"] = "mean"
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
 
 
 class PromptConfig(Section):
@@ -70,7 +70,7 @@ class LLMConfig(Section):
     max_tokens: int = Field(256, ge=16)
     context: int = Field(2048, ge=256)
     temperature: float = Field(0.0, ge=0)
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**31)
     threads: int = Field(0, ge=0, description="0: every core")
 
 
@@ -92,7 +92,7 @@ class LossConfig(Section):
     """
 
     kind: Literal["sampled", "full"] = "sampled"
-    negatives: int = Field(1280, ge=1)
+    negatives: int = Field(1280, ge=1, le=1_000_000)
     hard_negative_beta: float = Field(0.1, ge=0)
     routing_weight: float = Field(100.0, ge=0)
     routing_reduction: Literal["sum", "mean"] = "sum"
@@ -144,7 +144,7 @@ class TrainConfig(Section):
     max_steps: int = Field(20_000, ge=1)
     evaluate_every: int = Field(500, ge=1)
     patience: int = Field(10, ge=1)
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     threads: int = Field(1, ge=1)
     device: str = "cpu"
 

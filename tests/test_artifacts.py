@@ -169,3 +169,23 @@ def test_when_a_file_stands_in_the_way_it_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(EimfError):
         artifacts.write(tmp_path / "file" / "run", "run", CONFIG, INPUTS, fill)
+
+
+def test_what_a_killed_process_left_behind_is_cleared_or_put_back(written: Path) -> None:
+    gone = 2**22 + 1  # no process has so high a number
+    (written.parent / f".run.partial-{gone}").mkdir()
+    written.rename(written.parent / f".run.replaced-{gone}")  # killed between the two renames
+    with pytest.raises(ZeroDivisionError):
+        artifacts.write(written, "run", {"k": 9}, INPUTS, lambda folder: print(1 // 0))
+    assert artifacts.load(written, "run").config == CONFIG
+    assert [entry.name for entry in written.parent.iterdir()] == ["run"]
+
+
+def test_write_refuses_a_folder_of_the_users_and_another_kind(written: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x").write_text("years")
+    for path in (written, tmp_path / "mine", tmp_path / "mine" / "x"):
+        with pytest.raises(ArtifactError, match="choose another --out"):
+            artifacts.write(path, "dataset", CONFIG, {}, fill)
+    assert (tmp_path / "mine" / "x").read_text() == "years"
+    assert artifacts.load(written, "run").config == CONFIG

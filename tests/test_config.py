@@ -71,3 +71,12 @@ def test_when_the_preset_is_broken_toml_the_line_is_told(tmp_path: Path) -> None
 def test_config_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load_config().train.seed = 4  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["train.learning_rate=inf", "train.seed=-1", "train.seed=99999999999999999999", "loss.negatives=100000000000"],
+)
+def test_numbers_out_of_range_are_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match=override.partition("=")[0]):
+        load_config(None, [override])

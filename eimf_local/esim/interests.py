@@ -73,11 +73,12 @@ def infer_interests(
 ) -> list[InterestRecord]:
     """Interests of every prompt's user, in the prompts' order; what the journal holds is not asked again.
 
-    ``decoding`` has max_tokens, temperature and seed. A record is in the journal, on disk, before the next prompt.
+    ``decoding`` has max_tokens, temperature and seed. A record is in the journal, on disk, before the next prompt; the
+    journal must be of one :func:`inference_identity`.
     """
     records = []
     for prompt in prompts:
-        key = record_key(prompt, model_sha256=model_sha256, max_interests=max_interests, decoding=decoding)
+        key = prompt.digest
         if key not in journal:
             answer = _infer_one(llm, prompt, max_interests=max_interests, decoding=decoding)
             journal.append(key, answer)
@@ -93,18 +94,10 @@ def infer_interests(
     return records
 
 
-def record_key(prompt: Prompt, *, model_sha256: str, max_interests: int, decoding: dict[str, Any]) -> str:
-    """Digest of all that an answer depends on: model, prompt, schema bound, decoding, and the decoders' versions."""
+def inference_identity(model_sha256: str, **decoding: Any) -> str:
+    """Digest of all that an answer depends on beside its prompt: model, decoding settings, the decoders' versions."""
     versions = {name: importlib.metadata.version(name) for name in ("llama-cpp-python", "outlines", "llguidance")}
-    return digest_of(
-        {
-            "model": model_sha256,
-            "prompt": prompt.digest,
-            "max_interests": max_interests,
-            "decoding": decoding,
-            "versions": versions,
-        }
-    )
+    return digest_of({"model": model_sha256, "decoding": decoding, "versions": versions})
 
 
 def parse_answer(text: str, *, max_interests: int) -> list[str]:
@@ -155,7 +148,7 @@ def read_interests(path: Path) -> list[tuple[str, tuple[str, ...]]]:
     a user. At most 20 interests of a user are kept.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")  # not splitlines: a phrase may hold U+2028
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: {error}", hint="give a readable UTF-8 JSONL file") from None
     read: dict[str, tuple[str, ...]] = {}
@@ -195,7 +188,7 @@ def to_jsonl(records: Sequence[InterestRecord]) -> str:
 
 def from_jsonl(text: str) -> list[InterestRecord]:
     """The records of an interests.jsonl written by :func:`to_jsonl`."""
-    parsed = [json.loads(line) for line in text.splitlines()]
+    parsed = [json.loads(line) for line in text.split("\n") if line]
     return [InterestRecord(**{**record, "interests": tuple(record["interests"])}) for record in parsed]
 
 

@@ -14,7 +14,7 @@ from ..artifacts import storage_errors
 
 
 class Journal:
-    """Finished records by key. ``key`` must name everything the record depends on (model, prompt, settings)."""
+    """Finished records by key."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,21 +42,19 @@ class Journal:
 
 
 def _read_whole_lines(path: Path) -> dict[str, dict[str, Any]]:
-    """Records of all undamaged leading lines; the file is cut after the last of them."""
+    """Records of all undamaged lines. A damaged one costs itself alone; a torn last one is cut off."""
     records: dict[str, dict[str, Any]] = {}
     if not path.exists():
         return records
     data = path.read_bytes()
-    good = 0
-    for line in data.splitlines(keepends=True):
+    whole = data.rfind(b"\n") + 1
+    for line in data[:whole].split(b"\n"):
         try:
-            entry = json.loads(line) if line.endswith(b"\n") else None
-            key, record = entry["key"], entry["record"]  # type: ignore[index]
+            entry = json.loads(line)
+            records[entry["key"]] = entry["record"]
         except (ValueError, KeyError, TypeError):
-            break
-        records[key] = record
-        good += len(line)
-    if good < len(data):
+            continue
+    if whole < len(data):
         with storage_errors(path):
-            os.truncate(path, good)
+            os.truncate(path, whole)
     return records

@@ -87,6 +87,9 @@ class Worker:
         started = time.perf_counter()
         tokens, dropped = self._prompt(head, titles, tail, room=self._llm.n_ctx() - max_tokens)
         self._processor.reset()
+        # Without this, llama-cpp-python keeps the part of the cache that the last prompt shares with this one, and for
+        # some quantisations an answer would depend on what was asked before it.
+        self._llm.reset()
         completion: Any = self._llm.create_completion(
             tokens,
             max_tokens=max_tokens,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.resources
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -39,9 +39,6 @@ class Prompt:
     def digest(self) -> str:
         """SHA-256 hex digest of what the model will read (the user's id is not part of it)."""
         return digest_of([self.head, list(self.titles), self.tail])
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)

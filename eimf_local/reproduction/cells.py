@@ -1,13 +1,15 @@
 """The cells of the grid, trained by worker processes: one condition under one seed each.
 
 A worker uses one thread, so that a cell's result does not depend on how many run beside it. A cell that fails is
-reported and does not stop the others; a cell that is finished is never computed again.
+reported and does not stop the others; a cell that is finished is never computed again. Where a worker dies (the kernel
+killed it for its memory, say), the cells that it left undone are tried again, one at a time.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,8 @@ from pathlib import Path
 
 from ..config import Config
 from ..errors import EimfError
+
+_DIED = "its process died (out of memory?) — run the same command to go on"
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,21 @@ class Outcome:
 
 def run_cells(cells: Sequence[Cell], *, workers: int) -> Iterator[Outcome]:
     """Train every cell, ``workers`` at a time (0: one a core), and yield outcomes as they finish."""
+    orphaned: list[Cell] = []
+    for outcome in _run_pool(cells, workers or len(os.sched_getaffinity(0))):
+        if outcome.error == _DIED:
+            orphaned.append(outcome.cell)
+        else:
+            yield outcome
+    for cell in orphaned:
+        yield from _run_pool([cell], 1)
+
+
+def _run_pool(cells: Sequence[Cell], workers: int) -> Iterator[Outcome]:
     if not cells:
         return
-    n_workers = min(workers or len(os.sched_getaffinity(0)), len(cells))
     context = multiprocessing.get_context("spawn")  # a fork would inherit OpenMP's broken thread pools
+    n_workers = min(workers, len(cells))
     with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_die_with, initargs=(os.getpid(),)) as pool:
         futures = {pool.submit(run_cell, cell): cell for cell in cells}
         try:
@@ -69,11 +84,11 @@ def run_cell(cell: Cell) -> str | None:
     from ..stages.training import train
 
     try:
-        dataset = open_dataset(cell.dataset, cell.config)
+        dataset, encoder = open_dataset(cell.dataset, cell.config), load_encoder(cell.encoder)
         train(
             dataset,
-            interests=open_interests(cell.interests, dataset, cell.config) if cell.interests else None,
-            encoder=load_encoder(cell.encoder),
+            interests=open_interests(cell.interests, dataset, cell.config, encoder) if cell.interests else None,
+            encoder=encoder,
             out=cell.out,
             config=cell.config,
             reporter=Reporter(),
@@ -87,13 +102,17 @@ def _outcome(cell: Cell, future: Future[str | None]) -> Outcome:
     try:
         return Outcome(cell, future.result())
     except BrokenProcessPool:
-        return Outcome(cell, "its process died (out of memory?) — run the same command to go on")
+        return Outcome(cell, _DIED)
     except Exception as error:
         return Outcome(cell, f"{type(error).__name__}: {error}".splitlines()[0])
 
 
 def _die_with(parent: int) -> None:
-    """End this worker when the parent is gone: an orphan would go on writing into a directory that a new run uses."""
+    """End this worker when the parent is gone: an orphan would go on writing into a directory that a new run uses.
+
+    Ctrl-C reaches the whole process group; the parent alone answers it, and ends its workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:

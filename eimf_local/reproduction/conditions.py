@@ -72,7 +72,7 @@ _ALL = (
     ),
     Condition(
         "item-text",
-        "REMI, item-text alignment alone",
+        "REMI, soft readout and item-text alignment alone",
         "control",
         {
             **_REMI,

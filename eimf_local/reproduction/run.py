@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import fcntl
 import json
 import os
 import platform
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..artifacts import digest_of, storage_errors, write_json
+from ..artifacts import digest_of, locked, storage_errors, write_json
 from ..config import Config
 from ..data.demo import write_demo_source
-from ..errors import InferenceError, InputError
+from ..data.storage import TRUE_INTERESTS, load_true_interests
+from ..errors import InputError, TrainingError
 from ..esim.encoder import load_encoder
 from ..esim.interests import path_counts
 from ..esim.model_files import ModelFile, resolve_model
@@ -29,7 +29,14 @@ from ..evaluation.protocol import histories_of, interest_cosine
 from ..evaluation.report import write_report
 from ..ibim.storage import load_model
 from ..progress import Reporter
-from ..stages.datasets import OpenDataset, dataset_name, embed_items, open_dataset, prepare_dataset
+from ..stages.datasets import (
+    OpenDataset,
+    dataset_name,
+    embed_items,
+    open_dataset,
+    prepare_dataset,
+    text_folder,
+)
 from ..stages.interests import Interests, exemplar_titles, infer, open_interests
 from ..stages.quality import judge_interests
 from .cells import run_cells
@@ -58,30 +65,31 @@ class Order:
 def reproduce(order: Order, reporter: Reporter) -> Path:
     """Run what is missing of the grid and write the report; returns the path of report.html.
 
-    Raises :class:`InferenceError` after the report is written where cells failed, naming them.
+    Raises :class:`TrainingError` after the report is written where cells failed, naming them.
     """
     with storage_errors(order.out):
         order.out.mkdir(parents=True, exist_ok=True)
-    with _alone(order.out):
+    with locked(order.out, order.out):
         return _reproduce(order, reporter)
 
 
 def _reproduce(order: Order, reporter: Reporter) -> Path:
     clock = _StageClock(order.out / "stages.json")
-    with clock.stage("prepare"):
+    with clock.stage("prepare", done=order.dataset is not None or (order.out / "demo").exists()):
         dataset = _dataset(order, reporter)
     encoder = load_encoder(order.encoder)
-    with clock.stage("encode titles"):
+    with clock.stage("encode titles", done=text_folder(dataset, encoder).exists()):
         _, item_text = embed_items(dataset, encoder, reporter)
     model = resolve_model(order.model) if order.model else None
     conditions = chosen_conditions(order.config.reproduce.conditions)
-    with clock.stage("infer interests"):
+    inferred = order.out / "interests"
+    with clock.stage("infer interests", done=model is None or (inferred / model.name).exists()):
         method = _method_interests(order, dataset, model, reporter)
     wanted = {condition.interests for condition in conditions}
-    with clock.stage("infer interests of the controls"):
+    with clock.stage("infer interests of the controls", done=(inferred / "random").exists()):
         controls = _control_interests(order, dataset, method[0], model, wanted, reporter)
     truth = _truth(order)
-    with clock.stage("judge interests"):
+    with clock.stage("judge interests", done=(order.out / "grid.json").exists()):
         records = [
             _interests_record(
                 interests,
@@ -93,9 +101,10 @@ def _reproduce(order: Order, reporter: Reporter) -> Path:
             for interests in [*method, *controls.values()]
         ]
     rows = grid_rows(conditions, method, controls)
-    with clock.stage("train and evaluate"):
-        failures = _run_grid(order, rows, dataset, reporter)
     seeds = order.config.reproduce.seeds
+    runs = [order.out / run_path(row.name, seed) for row in rows for seed in range(seeds)]
+    with clock.stage("train and evaluate", done=all(run.exists() for run in runs)):
+        failures = _run_grid(order, rows, dataset, reporter)
     record = {
         "dataset": _dataset_record(dataset),
         "interests": records,
@@ -115,7 +124,7 @@ def _reproduce(order: Order, reporter: Reporter) -> Path:
     write_report(order.out)
     if failures:
         names = ", ".join(f"{name} seed {seed}" for name, seed in failures)
-        raise InferenceError(
+        raise TrainingError(
             f"{len(failures)} runs failed: {names} ({next(iter(failures.values()))})",
             hint=f"the rest is in {order.out / 'report.html'}; run the same command to try them again",
         )
@@ -137,27 +146,23 @@ def _truth(order: Order) -> dict[str, list[str]] | None:
     """The generated data's true interests by user; None for real data."""
     if order.dataset is not None:
         return None
-    lines = (order.out / "source" / "true_interests.jsonl").read_text("utf-8").splitlines()
-    entries = [json.loads(line) for line in lines]
-    return {entry["user"]: entry["interests"] for entry in entries}
+    return load_true_interests(order.out / "source" / TRUE_INTERESTS)
 
 
 def _method_interests(
     order: Order, dataset: OpenDataset, model: ModelFile | None, reporter: Reporter
 ) -> list[Interests]:
     """The given artefacts, then the local model's: on their exemplars if any are given, else on its own choice."""
-    given = [open_interests(path, dataset, order.config) for path in order.interests]
-    if given and any(_users(other) != _users(given[0]) for other in given):
-        raise InputError(
-            "the interests given are not of the same exemplars", hint="compare two LLMs on the same exemplars only"
-        )
+    encoder = load_encoder(order.encoder)
+    given = [open_interests(path, dataset, order.config, encoder) for path in order.interests]
+    _check_comparable(given, model)
     if model is None:
         if not given:
             raise InputError("no interests and no model", hint="give --interests DIR or --model NAME")
         return given
     inferred = infer(
         dataset,
-        encoder=load_encoder(order.encoder),
+        encoder=encoder,
         model=model,
         users=_users(given[0]) if given else None,
         out=order.out / "interests" / model.name,
@@ -165,6 +170,17 @@ def _method_interests(
         reporter=reporter,
     )
     return [*given, inferred]
+
+
+def _check_comparable(given: Sequence[Interests], model: ModelFile | None) -> None:
+    """Rows are told apart by the artefacts' folder names, and LLMs compared on the same exemplars only."""
+    names = [interests.name for interests in given] + ([model.name] if model else [])
+    if len(set(names)) < len(names):
+        raise InputError(f"two sets of interests have one name ({', '.join(names)})", hint="rename their folders")
+    if any(sorted(_users(other)) != sorted(_users(given[0])) for other in given):
+        raise InputError(
+            "the interests given are not of the same exemplars", hint="compare two LLMs on the same exemplars only"
+        )
 
 
 def _control_interests(
@@ -308,42 +324,28 @@ def _changed_settings(config: Config) -> dict[str, Any]:
 
 
 class _StageClock:
-    """Seconds per stage, kept over resumed runs: a stage that found its work done does not overwrite its cost."""
+    """Seconds per stage, kept over resumed runs; a stage that finds its work done does not add to its cost."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seconds: dict[str, float] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        self._seconds: dict[str, float] = {}
+        if path.exists():
+            with suppress(ValueError, TypeError, AttributeError):  # damaged: not worth an error, measured anew
+                self._seconds = {str(name): float(value) for name, value in json.loads(path.read_text("utf-8")).items()}
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str, *, done: bool = False) -> Iterator[None]:
+        """Measure a stage; ``done`` says that its result is already there."""
         started = time.perf_counter()
         try:
             yield
         finally:
-            self._seconds[name] = round(self._seconds.get(name, 0.0) + time.perf_counter() - started, 2)
-            write_json(self._path, self._seconds)
+            if not done or name not in self._seconds:
+                self._seconds[name] = round(self._seconds.get(name, 0.0) + time.perf_counter() - started, 2)
+                write_json(self._path, self._seconds)
 
     def seconds(self) -> list[dict[str, Any]]:
         return [{"stage": name, "seconds": seconds} for name, seconds in self._seconds.items()]
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Refuse a second ``reproduce`` on the same folder while one runs; the lock goes with its process."""
-    with storage_errors(out):
-        lock = (out / ".lock").open("a+", encoding="utf-8")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise InputError(
-                f"{out} is in use by process {lock.read().strip() or '?'}", hint="wait for it, or choose another --out"
-            ) from None
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
 
 
 def _commit() -> str:

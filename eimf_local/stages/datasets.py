@@ -66,7 +66,7 @@ def open_dataset(path: Path, config: Config) -> OpenDataset:
 
 def embed_items(dataset: OpenDataset, encoder: TextEncoder, reporter: Reporter) -> tuple[Artifact, Float32]:
     """Titles -> float32 [N + 1, T] (row 0 zero), cached beside the dataset, one folder an encoder."""
-    path = dataset.artifact.path / f"text-{encoder.digest[:12]}"
+    path = text_folder(dataset, encoder)
     settings = {"encoder": encoder.name, "encoder_digest": encoder.digest}
     inputs = {"dataset": dataset.artifact.fingerprint}
     if is_current(path, "text", settings, inputs):
@@ -83,6 +83,11 @@ def embed_items(dataset: OpenDataset, encoder: TextEncoder, reporter: Reporter) 
             save_file({"embeddings": np.ascontiguousarray(embeddings)}, folder / "items.safetensors")
 
     return write(path, "text", settings, inputs, fill), embeddings
+
+
+def text_folder(dataset: OpenDataset, encoder: TextEncoder) -> Path:
+    """Where the dataset's titles, embedded by this encoder, are kept."""
+    return dataset.artifact.path / f"text-{encoder.digest[:12]}"
 
 
 def dataset_name(dataset: OpenDataset) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ..artifacts import load
+from ..artifacts import Artifact, load
 from ..errors import InputError
 from ..evaluation.significance import Difference, Interval, mean_interval, paired_difference
 
@@ -33,10 +33,10 @@ def evaluate_runs(runs: Sequence[Path]) -> list[RunEvaluation]:
     """
     artifacts = [load(run, "run") for run in runs]
     values = [pl.read_parquet(artifact.file("per_user.parquet")) for artifact in artifacts]
-    for run, frame in zip(runs, values, strict=True):
-        if not frame["user"].equals(values[0]["user"]):
+    for run, artifact in zip(runs, artifacts, strict=True):
+        if _evaluated_on(artifact) != _evaluated_on(artifacts[0]):
             raise InputError(
-                f"{run} was evaluated on other test users than {runs[0]}",
+                f"{run} was evaluated on another dataset or split than {runs[0]}",
                 hint="compare runs of one dataset under one split",
             )
     return [
@@ -52,3 +52,7 @@ def evaluate_runs(runs: Sequence[Path]) -> list[RunEvaluation]:
         )
         for run, artifact, frame in zip(runs, artifacts, values, strict=True)
     ]
+
+
+def _evaluated_on(run: Artifact) -> tuple[str, object]:
+    return run.inputs["dataset"], run.config["split"]

@@ -13,7 +13,18 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load_file, save_file
 
-from ..artifacts import Artifact, is_current, load, sha256_file, storage_errors, work_folder, write, write_text
+from ..artifacts import (
+    Artifact,
+    check_output,
+    is_current,
+    load,
+    sha256_file,
+    storage_errors,
+    unfinished_work,
+    work_folder,
+    write,
+    write_text,
+)
 from ..config import Config
 from ..data.dataset import Bool, Float32, Int64
 from ..errors import ArtifactError, InputError
@@ -24,6 +35,7 @@ from ..esim.interests import (
     embed_interests,
     from_jsonl,
     infer_interests,
+    inference_identity,
     path_counts,
     read_interests,
     to_jsonl,
@@ -76,35 +88,35 @@ def infer(
 ) -> Interests:
     """Choose exemplars (or take ``users``), infer their interests with the local LLM, embed them.
 
-    Work in progress lives in ``OUT.work`` (the journal of answers), so that a killed run goes on where it stopped;
-    a finished run is a no-op. ``restart`` forgets both.
+    Work in progress lives in ``OUT.work`` (the journal of answers, one for each model and decoding), so that a killed
+    run goes on where it stopped; a finished run is a no-op. ``restart`` forgets both.
     """
-    work = work_folder(out)
+    check_output(out, "interests")
     settings = _inference_settings(config, encoder, model, users)
     inputs = {"dataset": dataset.artifact.fingerprint}
     if restart:
-        _forget(work)
+        with storage_errors(out):
+            shutil.rmtree(work_folder(out), ignore_errors=True)
     elif is_current(out, "interests", settings, inputs):
         reporter.say(f"{out} is up to date")
-        return open_interests(out, dataset, config)
-    with storage_errors(work):
-        work.mkdir(parents=True, exist_ok=True)
+        return open_interests(out, dataset, config, encoder)
     _, item_text = embed_items(dataset, encoder, reporter)
     texts = _embed_users(dataset, encoder, item_text, config)
     exemplars = _exemplars_of(dataset, texts, users, config, reporter)
     prompts = _prompts(dataset, exemplars.rows, config)
-    records = _ask_llm(prompts, model, Journal(work / "journal.jsonl"), config, reporter)
-    artifact = _store(
-        out,
-        settings=settings,
-        inputs=inputs,
-        dataset=dataset,
-        exemplars=exemplars,
-        records=records,
-        encoder=encoder,
-    )
-    _forget(work)
-    return open_interests(artifact.path, dataset, config)
+    identity = inference_identity(model.sha256, **config.llm.model_dump(exclude={"threads"}))
+    with unfinished_work(out, identity) as work:
+        records = _ask_llm(prompts, model, Journal(work / "journal.jsonl"), config, reporter)
+        artifact = _store(
+            out,
+            settings=settings,
+            inputs=inputs,
+            dataset=dataset,
+            exemplars=exemplars,
+            records=records,
+            encoder=encoder,
+        )
+    return open_interests(artifact.path, dataset, config, encoder)
 
 
 def import_file(
@@ -136,7 +148,12 @@ def import_file(
     inputs = {"dataset": dataset.artifact.fingerprint}
     if is_current(out, "interests", settings, inputs):
         reporter.say(f"{out} is up to date")
-        return open_interests(out, dataset, config)
+        return open_interests(out, dataset, config, encoder)
+    if config.split.protocol == "global-time":
+        raise InputError(
+            f"{file} does not tell from when its interests are; under global-time they could come from after the cut",
+            hint="infer them here with 'eimf-local infer-interests', which sees only what came before",
+        )
     known = _known_users(dataset, file, read, drop_unknown=drop_unknown, reporter=reporter)
     _, item_text = embed_items(dataset, encoder, reporter)
     exemplars = _given_exemplars(
@@ -157,23 +174,20 @@ def import_file(
         )
         for user, interests in known
     ]
-    return open_interests(
-        _store(
-            out,
-            settings=settings,
-            inputs=inputs,
-            dataset=dataset,
-            exemplars=exemplars,
-            records=records,
-            encoder=encoder,
-        ).path,
-        dataset,
-        config,
+    artifact = _store(
+        out,
+        settings=settings,
+        inputs=inputs,
+        dataset=dataset,
+        exemplars=exemplars,
+        records=records,
+        encoder=encoder,
     )
+    return open_interests(artifact.path, dataset, config, encoder)
 
 
-def open_interests(path: Path, dataset: OpenDataset, config: Config) -> Interests:
-    """Load interests; refuse those of another dataset or another split, with the command that rebuilds them."""
+def open_interests(path: Path, dataset: OpenDataset, config: Config, encoder: TextEncoder) -> Interests:
+    """Load interests; refuse those of another dataset, split or encoder, with the command that rebuilds them."""
     artifact = load(path, "interests")
     if artifact.inputs["dataset"] != dataset.artifact.fingerprint:
         raise ArtifactError(
@@ -185,6 +199,11 @@ def open_interests(path: Path, dataset: OpenDataset, config: Config) -> Interest
             f"{path} was inferred under the split {artifact.config['split']}, not {config.split.model_dump()}; "
             "its exemplars could be test users here",
             hint="infer the interests again under this split, or train under theirs",
+        )
+    if artifact.config["encoder_digest"] != encoder.digest:
+        raise ArtifactError(
+            f"{path} was embedded by another encoder than {encoder.name}; titles and interests need the same",
+            hint="give the --encoder that the interests were made with, or infer them again with this one",
         )
     arrays = load_file(artifact.file("embeddings.safetensors"))
     return Interests(
@@ -198,7 +217,7 @@ def open_interests(path: Path, dataset: OpenDataset, config: Config) -> Interest
 
 
 def exemplar_items(dataset: OpenDataset, interests: Interests, config: Config) -> list[list[int]]:
-    """The item numbers that each exemplar's prompt shows, oldest first, in cluster order."""
+    """The item numbers that each exemplar's prompt showed, oldest first, in cluster order."""
     row_of = _training_rows(dataset)
     split = dataset.split
     return [
@@ -206,10 +225,15 @@ def exemplar_items(dataset: OpenDataset, interests: Interests, config: Config) -
             dataset.data,
             int(split.train_users[row_of[record.user]]),
             int(split.visible_ends[row_of[record.user]]),
-            max_titles=config.prompt.max_titles,
+            max_titles=shown_per_exemplar(interests, config),
         )
         for record in interests.records
     ]
+
+
+def shown_per_exemplar(interests: Interests, config: Config) -> int:
+    """How many titles of an exemplar the LLM was shown at most; imported interests do not say, so the config does."""
+    return int(interests.artifact.config.get("prompt", {}).get("max_titles", config.prompt.max_titles))
 
 
 def exemplar_titles(dataset: OpenDataset, interests: Interests, config: Config) -> list[list[str]]:
@@ -347,6 +371,8 @@ def _ask_llm(
             decoding=config.llm.model_dump(include={"max_tokens", "temperature", "seed"}),
             callback=tell,
         )
+    if not model.pinned:
+        reporter.say(f"{model.path} is not pinned; 'eimf-local models add' records its digest for the next time")
     counts = ", ".join(f"{count} {path}" for path, count in path_counts(records).items())
     reporter.say(f"interests of {len(records)} exemplars by {model.name}: {counts}")
     return records
@@ -383,9 +409,3 @@ def _store(
             save_file({"interests": embeddings, "mask": mask}, folder / "embeddings.safetensors")
 
     return write(out, "interests", settings, inputs, fill)
-
-
-def _forget(work: Path) -> None:
-    if work.exists():
-        with storage_errors(work):
-            shutil.rmtree(work)

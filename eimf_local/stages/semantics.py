@@ -9,7 +9,7 @@ from ..alignment.semantic_inputs import SemanticInputs
 from ..config import Config
 from ..data.dataset import Bool, Float32
 from .datasets import OpenDataset
-from .interests import Interests, exemplar_items
+from .interests import Interests, exemplar_items, shown_per_exemplar
 
 
 def semantic_inputs(
@@ -44,9 +44,9 @@ def semantic_inputs(
 def title_embeddings(
     dataset: OpenDataset, interests: Interests, item_text: Float32, config: Config
 ) -> tuple[Float32, Bool]:
-    """float32 [G, M, T] and bool [G, M]: the titles that each exemplar's prompt shows, M = prompt.max_titles."""
+    """float32 [G, M, T] and bool [G, M]: the titles that each exemplar's prompt shows, M of them at most."""
     shown = exemplar_items(dataset, interests, config)
-    H = np.zeros((len(shown), config.prompt.max_titles, item_text.shape[1]), np.float32)
+    H = np.zeros((len(shown), shown_per_exemplar(interests, config), item_text.shape[1]), np.float32)
     mask = np.zeros(H.shape[:2], np.bool_)
     for cluster, items in enumerate(shown):
         H[cluster, : len(items)], mask[cluster, : len(items)] = item_text[items], True

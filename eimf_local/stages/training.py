@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import torch
@@ -18,7 +17,7 @@ from ..artifacts import (
     is_current,
     load,
     storage_errors,
-    work_folder,
+    unfinished_work,
     write,
     write_json,
     write_text,
@@ -38,7 +37,7 @@ from ..training.loop import Progress, TrainingResult, fit
 from ..training.objective import build_objective
 from ..training.sampling import pack
 from .datasets import OpenDataset, embed_items
-from .interests import Interests
+from .interests import Interests, shown_per_exemplar
 from .semantics import semantic_inputs
 
 
@@ -69,31 +68,47 @@ def train(
     torch.set_num_threads(config.train.threads)
     item_text = embed_items(dataset, encoder, reporter)[1] if needs_text else None
     identity = digest_of([settings, inputs, str(torch.__version__)])
-    started = time.perf_counter()
-    backbone, result, n_parameters = _fit(
-        dataset,
-        interests=interests,
-        item_text=item_text,
-        work=work_folder(out) / identity[:12],  # unfinished work under other settings is not in the way
-        identity=identity,
-        config=config,
-        reporter=reporter,
-    )
-    seconds = time.perf_counter() - started
+    with unfinished_work(out, identity) as work:
+        started = time.perf_counter()
+        backbone, result, n_parameters = _fit(
+            dataset,
+            interests=interests,
+            item_text=item_text,
+            work=work,
+            identity=identity,
+            config=config,
+            reporter=reporter,
+        )
+        trained = _Trained(backbone, result, n_parameters, seconds=time.perf_counter() - started)
+        return _store(out, settings, inputs, dataset, trained)
+
+
+class _Trained(NamedTuple):
+    """What training left: the best backbone, how it went, its size, and the wall time of this process."""
+
+    backbone: Backbone
+    result: TrainingResult
+    n_parameters: int
+    seconds: float
+
+
+def _store(
+    out: Path, settings: dict[str, Any], inputs: dict[str, str], dataset: OpenDataset, trained: _Trained
+) -> Artifact:
 
     def fill(folder: Path) -> None:
         with storage_errors(folder):
-            save_model(backbone, config.model.backbone, folder)
-            _write_evaluation(folder, dataset, backbone, result, seconds=seconds, n_parameters=n_parameters)
-            _write_serving(folder, dataset, backbone.max_length)
+            save_model(trained.backbone, settings["model"]["backbone"], folder)
+            _write_evaluation(folder, dataset, trained)
+            _write_serving(folder, dataset)
 
-    artifact = write(out, "run", settings, inputs, fill)
-    shutil.rmtree(work_folder(out), ignore_errors=True)
-    return artifact
+    return write(out, "run", settings, inputs, fill)
 
 
 def _run_settings(config: Config, interests: Interests | None) -> dict[str, Any]:
     settings = config.model_dump(include={"split", "model", "loss", "objective", "semantics", "train"})
+    if interests is not None and config.semantics.source == "titles":
+        settings["semantics"]["max_titles"] = shown_per_exemplar(interests, config)
     if interests is None and config.semantics.source == "titles":
         raise ConfigError("semantics.source=titles needs exemplars", hint="give --interests")
     if interests is None and config.semantics.source != "item-text":
@@ -163,15 +178,8 @@ def _validator(dataset: OpenDataset, users: EvaluationUsers, max_length: int) ->
     return validate
 
 
-def _write_evaluation(
-    folder: Path,
-    dataset: OpenDataset,
-    backbone: Backbone,
-    result: TrainingResult,
-    *,
-    seconds: float,
-    n_parameters: int,
-) -> None:
+def _write_evaluation(folder: Path, dataset: OpenDataset, trained: _Trained) -> None:
+    backbone, result, n_parameters, seconds = trained
     test = dataset.split.test
     histories = torch.from_numpy(histories_of(dataset.data, test, max_length=backbone.max_length))
     values = per_user(top_k(backbone, histories, k=max(CUTOFFS)), labels_of(dataset.data, test))
@@ -191,10 +199,10 @@ def _write_evaluation(
     write_text(folder / "curves.jsonl", "".join(json.dumps(row) + "\n" for row in curves))
 
 
-def _write_serving(folder: Path, dataset: OpenDataset, max_length: int) -> None:
+def _write_serving(folder: Path, dataset: OpenDataset) -> None:
     data = dataset.data
     pl.DataFrame({"item": list(data.items), "title": list(data.titles)}).write_parquet(folder / CATALOGUE)
-    histories = [data.history(user)[-max_length:].tolist() for user in range(data.n_users)]
+    histories = [data.history(user).tolist() for user in range(data.n_users)]  # whole: seen items may be left out
     frame = pl.DataFrame(
         {"user": list(data.users), "history": histories}, schema_overrides={"history": pl.List(pl.Int64)}
     )

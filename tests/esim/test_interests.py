@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from eimf_local.errors import InputError
-from eimf_local.esim import interests as module
 from eimf_local.esim.interests import (
     InterestRecord,
     clean_phrases,
@@ -17,6 +16,7 @@ from eimf_local.esim.interests import (
     embed_interests,
     from_jsonl,
     infer_interests,
+    inference_identity,
     parse_answer,
     path_counts,
     read_interests,
@@ -98,12 +98,9 @@ def test_a_killed_run_goes_on_and_a_finished_one_asks_nothing(tmp_path: Path) ->
 
 
 def test_another_model_or_decoding_is_asked_anew() -> None:
-    base = {"model_sha256": "0" * 64, "max_interests": 12, "decoding": DECODING}
-    keys = {
-        module.record_key(prompt("u"), **{**base, **change})
-        for change in ({}, {"model_sha256": "1" * 64}, {"max_interests": 3}, {"decoding": {**DECODING, "seed": 1}})
-    }
-    assert len(keys) == 4
+    base = {"model_sha256": "0" * 64, "max_interests": 12, "context": 2048, "seed": 0}
+    changes = ({}, {"model_sha256": "1" * 64}, {"max_interests": 3}, {"context": 512}, {"seed": 1})
+    assert len({inference_identity(**{**base, **change}) for change in changes}) == 5
 
 
 @pytest.mark.parametrize(
@@ -138,7 +135,7 @@ def test_embed_interests_puts_each_phrase_in_its_place() -> None:
 
 def test_jsonl_round_trip_and_path_counts() -> None:
     records = [
-        InterestRecord("u\n1", ("caf\u00e9 \u202e", "b"), "constrained", "m", "0", 1, 2, 0.1, 0),
+        InterestRecord("u\n1\u2028", ("caf\u00e9 \u202e\x85", "b"), "constrained", "m", "0", 1, 2, 0.1, 0),
         InterestRecord("v", ("c",), "retry", "m", "0", 1, 2, 0.1, 0),
     ]
     assert from_jsonl(to_jsonl(records)) == records

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eimf_local.config import load_config
-from eimf_local.errors import InferenceError, InputError
+from eimf_local.errors import InputError, TrainingError
 from eimf_local.progress import Reporter
 from eimf_local.reproduction.run import Order, reproduce
 
@@ -80,7 +80,7 @@ def test_a_failing_cell_is_named_and_does_not_stop_the_others(
     shutil.rmtree(copy / "runs" / "eimf" / "seed-1")
     (copy / "runs" / "remi" / "seed-1").mkdir()
     (copy / "runs" / "remi" / "seed-1" / "notes.txt").write_text("mine")
-    with pytest.raises(InferenceError, match="1 runs failed: remi seed 1"):
+    with pytest.raises(TrainingError, match="1 runs failed: remi seed 1"):
         reproduce(order(small_dataset, small_interests, copy), Reporter())
     assert (copy / "runs" / "eimf" / "seed-1" / "artifact.json").exists()
     assert (copy / "runs" / "remi" / "seed-1" / "notes.txt").read_text() == "mine"
@@ -91,8 +91,8 @@ def test_a_second_run_on_the_same_folder_is_refused_while_one_holds_it(
     small_dataset: Path, small_interests: Path, tmp_path: Path
 ) -> None:
     code = (
-        "import sys; from pathlib import Path; from eimf_local.reproduction.run import _alone\n"
-        "with _alone(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path; from eimf_local.artifacts import locked\n"
+        "with locked(Path(sys.argv[1]), Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

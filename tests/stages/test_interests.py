@@ -37,8 +37,8 @@ def encoder() -> TextEncoder:
 
 
 @pytest.fixture(scope="module")
-def interests(small_interests: Path, dataset: OpenDataset) -> Interests:
-    return open_interests(small_interests, dataset, CONFIG)
+def interests(small_interests: Path, dataset: OpenDataset, encoder: TextEncoder) -> Interests:
+    return open_interests(small_interests, dataset, CONFIG, encoder)
 
 
 def infer_again(dataset: OpenDataset, encoder: TextEncoder, out: Path, **changes: object) -> Interests:
@@ -97,13 +97,16 @@ def test_a_killed_inference_resumes_to_the_same_interests(
     process = subprocess.Popen(
         [*command, "--out", str(out), "--set", "exemplars.fraction=0.06"], stderr=subprocess.DEVNULL
     )
-    journal = work_folder(out) / "journal.jsonl"
+
+    def answered() -> int:
+        return sum(file.read_bytes().count(b"\n") for file in work_folder(out).glob("*/journal.jsonl"))
+
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and (not journal.exists() or journal.read_bytes().count(b"\n") < 2):
+    while time.monotonic() < deadline and answered() < 2:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    kept = journal.read_bytes().count(b"\n")
+    kept = answered()
     assert 2 <= kept < len(interests.records), "killed too late to prove anything"
     assert not out.exists()
     resumed = infer_again(dataset, encoder, out)
@@ -164,11 +167,58 @@ def test_imported_users_outside_training_are_refused_with_their_number(
 
 
 def test_interests_of_another_split_or_dataset_are_refused(
-    small_interests: Path, small_dataset: Path, dataset: OpenDataset
+    small_interests: Path, small_dataset: Path, dataset: OpenDataset, encoder: TextEncoder
 ) -> None:
     other = Config.model_validate({"split": {"seed": 7}})
     with pytest.raises(ArtifactError, match="could be test users here"):
-        open_interests(small_interests, open_dataset(small_dataset, other), other)
+        open_interests(small_interests, open_dataset(small_dataset, other), other, encoder)
     record = dataset.artifact.__class__(**{**vars(dataset.artifact), "fingerprint": "0" * 64})
     with pytest.raises(ArtifactError, match="from another dataset"):
-        open_interests(small_interests, OpenDataset(record, dataset.data, dataset.split), CONFIG)
+        open_interests(small_interests, OpenDataset(record, dataset.data, dataset.split), CONFIG, encoder)
+
+
+def test_interests_of_another_encoder_are_refused(
+    small_interests: Path, dataset: OpenDataset, encoder: TextEncoder
+) -> None:
+    other = TextEncoder(encoder.folder, name="other", digest="0" * 64)
+    with pytest.raises(ArtifactError, match=r"embedded by another encoder than other.*--encoder"):
+        open_interests(small_interests, dataset, CONFIG, other)
+
+
+def test_imports_under_global_time_are_refused(small_dataset: Path, encoder: TextEncoder, tmp_path: Path) -> None:
+    config = load_config(None, ["split.protocol=global-time"])
+    (tmp_path / "x.jsonl").write_text('{"user": "u001", "interests": ["tea"]}')
+    with pytest.raises(InputError, match="could come from after the cut"):
+        import_file(
+            open_dataset(small_dataset, config),
+            tmp_path / "x.jsonl",
+            encoder=encoder,
+            llm=None,
+            drop_unknown=True,
+            out=tmp_path / "i",
+            config=config,
+            reporter=Reporter(),
+        )
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_another_artefact_or_the_users_files_are_never_replaced(
+    restart: bool, dataset: OpenDataset, encoder: TextEncoder, small_interests: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "x.tex").write_text("years")
+    for out in (tmp_path / "thesis", dataset.artifact.path):
+        with pytest.raises(ArtifactError, match="choose another --out"):
+            infer_again(dataset, encoder, out, restart=restart)
+    assert (tmp_path / "thesis" / "x.tex").read_text() == "years"
+
+
+def test_unfinished_answers_of_another_model_are_kept(
+    dataset: OpenDataset, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    other = work_folder(tmp_path / "i") / "0123456789ab" / "journal.jsonl"
+    other.parent.mkdir(parents=True)
+    other.write_text("answers of a night\n")
+    users = [dataset.data.users[int(dataset.split.train_users[0])]]
+    infer_again(dataset, encoder, tmp_path / "i", users=users)
+    assert other.read_text() == "answers of a night\n"
