@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v p
 BIN := .venv/bin
 RUNS ?= runs
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test test-all check bench docs results model dist clean
+.PHONY: help install reproduce test check bench docs results model dist clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -22,9 +22,6 @@ reproduce: install ## run the whole method on the embedded demo: report in runs/
 	$(BIN)/eimf-local reproduce demo --out $(RUNS)/demo
 
 test: install ## run the tests (a few minutes)
-	$(BIN)/python -m pytest -q -m "not slow"
-
-test-all: install ## run every test, the slow ones too
 	$(BIN)/python -m pytest -q
 
 check: install ## ruff, mypy --strict, and that docs/cli.md is what --help says
@@ -53,6 +50,6 @@ dist: install ## build wheel and sdist, then run the demo from the wheel
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --target build/wheel-site dist/*.whl
 	cd build && PYTHONPATH=$(CURDIR)/build/wheel-site ../$(BIN)/python -m eimf_local_cli reproduce demo --out wheel-demo
 
-clean: ## remove what builds and tests left behind (not .venv, not your runs)
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+clean: ## remove what builds and tests left behind (not .venv, your runs, or a model in training)
+	rm -rf build/wheel-* build/lib build/bdist* dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

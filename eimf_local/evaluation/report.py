@@ -104,7 +104,7 @@ def _results_page(grids: list[tuple[GridRecord, Results]]) -> Iterator[Block]:
         for block in _dataset_section(record, results):
             # Sections of a report become parts of the data set's section.
             yield Heading(block.level + 1, block.text) if isinstance(block, Heading) else block
-    covered = {paper.paper_dataset(record.dataset.name) for record, _ in grids}
+    covered = {record.dataset.paper_name for record, _ in grids}
     for dataset in paper.DATASETS:
         if dataset not in covered:
             yield from _unseen(dataset)

@@ -149,7 +149,7 @@ class Results:
 
 def analyse(grid: Grid, grid_digest: str) -> Results:
     """Compute everything that the report shows. Deterministic: the bootstrap is seeded."""
-    dataset = paper.paper_dataset(grid.record.dataset.name)
+    dataset = grid.record.dataset.paper_name
     by_name = {condition.record.name: condition for condition in grid.conditions}
     rows = [_row(condition, by_name, dataset) for condition in grid.conditions]
     return Results(

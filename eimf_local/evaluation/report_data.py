@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from ..errors import ArtifactError
 from .interest_quality import Recovery
 from .metrics import COMPATIBILITY_METRICS, CUTOFFS, METRICS
+from .paper import paper_dataset
 from .significance import Interval
 
 Float64 = npt.NDArray[np.float64]
@@ -46,6 +47,11 @@ class DatasetRecord:
     split: str
     valid_users: int
     test_users: int
+
+    @property
+    def paper_name(self) -> str | None:
+        """What the paper calls it, None if it is none of the paper's."""
+        return paper_dataset(users=self.users, items=self.items, split=self.split)
 
 
 @dataclass(frozen=True)

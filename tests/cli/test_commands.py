@@ -189,6 +189,7 @@ def test_when_the_disk_is_full_each_stage_says_so_and_leaves_nothing_half_writte
         ["prepare", source, "--format", "table"],
         ["import-interests", file, "--dataset", small_dataset],
         ["train", "--dataset", small_dataset, "--interests", small_interests, *QUICK],
+        ["infer-interests", "--dataset", small_dataset],
     )
     for words in commands:
         assert "No space left on device" in one_line_error(run(*words, "--out", small_disk / "out"))

@@ -66,8 +66,8 @@ def grid_record(*, name, n_users, seeds, conditions):
         "dataset": {
             "name": name,
             "digest": "ab" * 32,
-            "users": 4905,
-            "items": N_ITEMS,
+            "users": 4905 if name == "amazon2014-office" else 1000,
+            "items": 2420 if name == "amazon2014-office" else N_ITEMS,
             "interactions": 53258,
             "tied_timestamps": 0.58,
             "split": "user-split",

@@ -30,19 +30,18 @@ def test_the_first_table_wins_and_the_rest_fill_up():
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("users", "items", "split", "expected"),
     [
-        ("amazon2014-beauty", "Beauty"),
-        ("Office", "Office"),
-        ("grocery_and_gourmet", "Grocery"),
-        ("ml-1m", "ML-1M"),
-        ("MovieLens-1M", "ML-1M"),
-        ("ml-20m", None),
-        ("demo", None),
+        (22363, 12101, "user-split", "Beauty"),
+        (4905, 2420, "user-split", "Office"),
+        (14681, 8713, "user-split", "Grocery"),
+        (6040, 3416, "user-split", "ML-1M"),
+        (6040, 3416, "global-time", None),
+        (4905, 2419, "user-split", None),
     ],
 )
-def test_data_sets_are_recognised(name, expected):
-    assert paper_dataset(name) == expected
+def test_data_sets_are_recognised_by_their_counts_under_the_papers_split(users, items, split, expected):
+    assert paper_dataset(users=users, items=items, split=split) == expected
 
 
 def test_models_are_recognised_and_every_listed_one_has_a_value():
