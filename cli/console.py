@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,19 +13,28 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from eimf_local.progress import Reporter
 
+_LOG_SECONDS = 30
+
 
 class ConsoleReporter(Reporter):
-    """Draws each task of the library as a bar with its count, a live remark, and the time left."""
+    """Draws each task of the library as a bar with its count, the time left, and a live remark.
+
+    Where stderr is no terminal (a log file), a line is written every ``_LOG_SECONDS`` instead.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
+        self._logged: dict[str, float] = {}
 
     def progress(self, task: str, done: int, total: int, note: str = "") -> None:
+        if not self._progress.console.is_terminal:
+            self._log(task, done, total, note)
+            return
         if task not in self._tasks:
             self._tasks[task] = self._progress.add_task(escape(task), total=total or None, note="")
         self._progress.update(self._tasks[task], completed=done, total=total or None, note=escape(note))
@@ -35,19 +45,27 @@ class ConsoleReporter(Reporter):
     def say(self, message: str) -> None:
         self._progress.console.print(escape(message), highlight=False, soft_wrap=True)
 
+    def _log(self, task: str, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        finished = total > 0 and done >= total
+        if finished or now - self._logged.setdefault(task, now) >= _LOG_SECONDS:
+            self._logged[task] = now
+            self.say(f"{task} {done}/{total or '?'} {note}".rstrip())
+
 
 @contextmanager
 def reporting() -> Iterator[ConsoleReporter]:
     """Progress bars for the time of a command."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TimeLeftColumn(),
+        TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, expand=True, disable=not console.is_terminal) as progress:
         yield ConsoleReporter(progress)
 
 

@@ -39,6 +39,9 @@ def prepare(
     from eimf_local.config import load_config
     from eimf_local.stages.datasets import describe, open_dataset, prepare_dataset
 
+    for setting in settings or ():
+        if not setting.strip().startswith("prepare."):
+            raise typer.BadParameter(f"--set {setting}: prepare has the settings prepare.* alone")
     config = load_config(preset, settings or ())
     columns = {
         "user_column": user_column,

@@ -49,8 +49,11 @@ def add(
     name: Annotated[str | None, typer.Option(help="What to call it; default: the file's name.")] = None,
 ) -> None:
     """Pin a GGUF file of yours by its digest, to use it by name. The file stays where it is."""
-    from eimf_local.esim.model_files import add_model
+    from eimf_local.esim.llm import check_loads
+    from eimf_local.esim.model_files import ModelFile, add_model, check_gguf_header
 
+    check_gguf_header(file)
+    check_loads(ModelFile(name=file.stem, path=file, sha256="", pinned=False))
     entry = add_model(file, name=name)
     with reporting() as reporter:
         reporter.say(f"{entry.name}: pinned {entry.path} ({entry.size / 1e6:.1f} MB, sha256 {entry.sha256[:12]})")

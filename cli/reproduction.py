@@ -55,10 +55,10 @@ def reproduce(
     from eimf_local.reproduction.run import Order
     from eimf_local.reproduction.run import reproduce as run_grid
 
-    if (preset == "demo") != (dataset is None):
-        raise typer.BadParameter("'demo' brings its own data; every other preset needs --dataset")
     chosen = {"reproduce.seeds": seeds, "split.protocol": protocol, "loss.kind": loss}
     config = load_config(preset, [*(settings or ()), *(f"{k}={v}" for k, v in chosen.items() if v is not None)])
+    if (preset == "demo") != (dataset is None):
+        raise typer.BadParameter("'demo' brings its own data; every other preset needs --dataset")
     order = Order(
         out=out,
         config=config,

@@ -147,6 +147,11 @@ def is_current(path: Path, kind: str, config: Mapping[str, Any], inputs: Mapping
     return True
 
 
+def holds_another(path: Path) -> bool:
+    """Whether a finished artefact stands at ``path``, which writing there would replace."""
+    return (path / RECORD).is_file()
+
+
 def check_output(path: Path, kind: str) -> None:
     """Refuse an output path that holds anything but an artefact of ``kind``: it would be replaced.
 
@@ -302,12 +307,14 @@ def _kind_of(record: Path) -> str:
 
 
 def _broken(path: Path, kind: str, what: str) -> ArtifactError:
-    return ArtifactError(f"{path} {what}", hint=f"rebuild the {kind} with '{REBUILT_BY[kind]}'")
+    return ArtifactError(f"{path} {what}", hint=f"delete it and build the {kind} again with '{REBUILT_BY[kind]}'")
 
 
 def _seal(partial: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     names = sorted(str(file.relative_to(partial)) for file in partial.rglob("*") if file.is_file())
+    mode = 0o666 & ~_umask()
     for name in names:
+        (partial / name).chmod(mode)  # some libraries write for their user alone, others for all
         with (partial / name).open("rb") as stream:
             os.fsync(stream.fileno())
     record = {
@@ -320,6 +327,13 @@ def _seal(partial: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[s
         "files": {name: sha256_file(partial / name) for name in names},
     }
     write_json(partial / RECORD, record)
+
+
+def _umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def _clear_leftovers(path: Path) -> None:

@@ -12,7 +12,10 @@ def read_user_list(path: Path) -> list[str]:
     try:
         users = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}", hint="give a readable UTF-8 file with one user id a line") from None
+        raise InputError(
+            f"{path}: {getattr(error, 'strerror', None) or error}",
+            hint="give a readable UTF-8 file with one user id a line",
+        ) from None
     if not users:
         raise InputError(f"{path}: no user in it", hint="write one user id a line")
     if len(set(users)) < len(users):

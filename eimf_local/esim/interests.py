@@ -150,7 +150,9 @@ def read_interests(path: Path) -> list[tuple[str, tuple[str, ...]]]:
     try:
         lines = path.read_text("utf-8").split("\n")  # not splitlines: a phrase may hold U+2028
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: {error}", hint="give a readable UTF-8 JSONL file") from None
+        raise InputError(
+            f"{path}: {getattr(error, 'strerror', None) or error}", hint="give a readable UTF-8 JSONL file"
+        ) from None
     read: dict[str, tuple[str, ...]] = {}
     for number, line in enumerate(lines, start=1):
         if line.strip():

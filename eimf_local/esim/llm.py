@@ -146,6 +146,12 @@ class LocalLLM:
         )
 
 
+def check_loads(model: ModelFile) -> None:
+    """Load a model once, in a child process; raises :class:`ModelFileError` where llama.cpp cannot."""
+    with LocalLLM(model, schema={"type": "object"}, context=256, threads=1):
+        pass
+
+
 def _cause_of_death(status: int) -> str:
     if status < 0:
         return f"signal {signal.Signals(-status).name}"

@@ -87,8 +87,6 @@ def add_model(path: Path, *, name: str | None = None) -> ModelEntry:
     The file stays where it is. Adding the same file again changes nothing; a taken name is refused.
     Raises :class:`ModelFileError`.
     """
-    if not path.is_file():
-        raise ModelFileError(f"model {path}: no such file", hint="give the path of a .gguf file")
     check_gguf_header(path)
     entry = ModelEntry(
         name=name or path.stem,
@@ -113,6 +111,8 @@ def add_model(path: Path, *, name: str | None = None) -> ModelEntry:
 
 def check_gguf_header(path: Path) -> None:
     """Refuse, by the first 24 bytes alone, what cannot be a GGUF; raises :class:`ModelFileError`."""
+    if not path.is_file():
+        raise ModelFileError(f"model {path}: no such file", hint="give the path of a .gguf file")
     with path.open("rb") as stream:
         header = stream.read(24)
     if header[:4] != _MAGIC:

@@ -121,4 +121,6 @@ def _template_text(path: str | None) -> str:
     try:
         return Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"prompt template {path}: {error}", hint="give a readable UTF-8 file") from None
+        raise ConfigError(
+            f"prompt template {path}: {getattr(error, 'strerror', None) or error}", hint="give a readable UTF-8 file"
+        ) from None

@@ -60,10 +60,9 @@ def _report(grid: Grid, results: Results) -> Iterator[Block]:
     yield from report_content.summary(results)
     yield from report_content.what_was_run(record, results)
     yield Heading(2, "Results")
-    yield Figure(
-        plots.results_plot(results.rows, PLOTTED),
-        f"{' and '.join(PLOTTED)} on test users, mean over seeds with 95% intervals; diamonds are the paper's values.",
-    )
+    diamonds = "; diamonds are the paper's values" if results.n_published else ""
+    caption = f"{' and '.join(PLOTTED)} on test users, mean over seeds with 95% intervals{diamonds}."
+    yield Figure(plots.results_plot(results.rows, PLOTTED), caption)
     yield from report_content.results_tables(results, (20, 50))
     yield from report_content.differences(results)
     yield from report_content.controls(results)

@@ -33,6 +33,7 @@ def summary(results: Results) -> Iterator[Block]:
     sentences = [words.compared(results, one) for one in found]
     kept = (words.shares(results, method, metric) for method in methods for metric in CONTROL_METRICS)
     sentences += [sentence for sentence in kept if sentence]
+    sentences += [words.highest(results, CONTROL_METRICS), *words.collapsed(results, methods)]
     yield Items([("", sentence) for sentence in [*sentences, words.reproduced(results)]])
 
 
@@ -60,7 +61,8 @@ def results_tables(results: Results, cutoffs: Sequence[int]) -> Iterator[Block]:
             for one in results.not_run
             if any(metric in one.paper for metric in metrics)
         ]
-        caption = f"Cut-off {k}: mean over test users and seeds, 95% bootstrap interval; the paper's value beneath."
+        beneath = "; the paper's value beneath" if results.n_published else ""
+        caption = f"Cut-off {k}: mean over test users and seeds, 95% bootstrap interval{beneath}."
         yield Table(caption, columns, rows)
 
 

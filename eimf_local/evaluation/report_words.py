@@ -11,6 +11,7 @@ from .significance import Difference, Interval
 ALPHA = 0.05
 NONE = "–"
 MINUS = "−"  # between names: a hyphen would open a list where a line is wrapped
+COLLAPSED = 0.99  # mean cosine from which on a user's K interests count as one
 
 
 def number(value: float | None) -> str:
@@ -106,6 +107,27 @@ def reproduced(results: Results) -> str:
         f"Of {results.n_published} published Recall and HR values with a counterpart here, {inside} "
         f"{'lies' if inside == 1 else 'lie'} inside our 95% interval and {len(results.mismatches)} outside."
     )
+
+
+def highest(results: Results, metrics: Sequence[str]) -> str:
+    """Which condition has the highest mean of each metric, whatever it is compared with."""
+    run = [row for row in results.rows if row.metrics]
+    named = []
+    for metric in metrics:
+        best = max(run, key=lambda row: row.metrics[metric].mean)
+        named.append(f"{metric}, {best.label} ({number(best.metrics[metric].mean)})")
+    return f"Highest here: {'; '.join(named)}."
+
+
+def collapsed(results: Results, methods: Sequence[str]) -> list[str]:
+    """A sentence for each method whose K interests are one and the same."""
+    rows = [results.row(name) for name in methods]
+    return [
+        f"The interests of a user under {row.label} are one and the same (mean cosine {row.interest_cosine:.3f}): it "
+        "is multi-interest in name only."
+        for row in rows
+        if row.interest_cosine is not None and row.interest_cosine > COLLAPSED
+    ]
 
 
 def provisional(grid: GridRecord) -> str:

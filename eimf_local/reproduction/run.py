@@ -21,7 +21,7 @@ from ..artifacts import digest_of, locked, storage_errors, write_json
 from ..config import Config
 from ..data.demo import write_demo_source
 from ..data.storage import TRUE_INTERESTS, load_true_interests
-from ..errors import InputError, TrainingError
+from ..errors import ArtifactError, InputError, TrainingError
 from ..esim.encoder import load_encoder
 from ..esim.interests import path_counts
 from ..esim.model_files import ModelFile, resolve_model
@@ -43,6 +43,7 @@ from .cells import run_cells
 from .conditions import Source, chosen_conditions
 from .grid import Row, condition_records, grid_cells, grid_rows, run_path
 
+STAGES = "stages.json"  # seconds per stage; its presence marks a folder as a grid's
 _EXAMPLES = 3
 
 
@@ -67,6 +68,8 @@ def reproduce(order: Order, reporter: Reporter) -> Path:
 
     Raises :class:`TrainingError` after the report is written where cells failed, naming them.
     """
+    if order.out.is_dir() and any(order.out.iterdir()) and not (order.out / STAGES).exists():
+        raise ArtifactError(f"{order.out} holds something else than a grid", hint="choose another --out")
     with storage_errors(order.out):
         order.out.mkdir(parents=True, exist_ok=True)
     with locked(order.out, order.out):
@@ -74,7 +77,7 @@ def reproduce(order: Order, reporter: Reporter) -> Path:
 
 
 def _reproduce(order: Order, reporter: Reporter) -> Path:
-    clock = _StageClock(order.out / "stages.json")
+    clock = _StageClock(order.out / STAGES)
     with clock.stage("prepare", done=order.dataset is not None or (order.out / "demo").exists()):
         dataset = _dataset(order, reporter)
     encoder = load_encoder(order.encoder)

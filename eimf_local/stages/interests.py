@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from ..artifacts import (
     Artifact,
     check_output,
+    holds_another,
     is_current,
     load,
     sha256_file,
@@ -100,6 +101,8 @@ def infer(
     elif is_current(out, "interests", settings, inputs):
         reporter.say(f"{out} is up to date")
         return open_interests(out, dataset, config, encoder)
+    if holds_another(out):
+        reporter.say(f"{out} holds interests with other settings or inputs: they will be replaced by these")
     _, item_text = embed_items(dataset, encoder, reporter)
     texts = _embed_users(dataset, encoder, item_text, config)
     exemplars = _exemplars_of(dataset, texts, users, config, reporter)

@@ -14,6 +14,7 @@ import torch
 from ..artifacts import (
     Artifact,
     digest_of,
+    holds_another,
     is_current,
     load,
     storage_errors,
@@ -40,6 +41,9 @@ from .datasets import OpenDataset, embed_items
 from .interests import Interests, shown_per_exemplar
 from .semantics import semantic_inputs
 
+# The terms' letters (SPEC sections 4 and 5), short enough for a progress bar.
+_SYMBOLS = {"loss": "L", "recommendation": "L_R", "routing": "L_RR", "prediction": "L_S", "alignment": "L_A"}
+
 
 def train(
     dataset: OpenDataset,
@@ -65,10 +69,14 @@ def train(
     if is_current(out, "run", settings, inputs):
         reporter.say(f"{out} is up to date")
         return load(out, "run")
+    if holds_another(out):
+        reporter.say(f"{out} holds a run with other settings or inputs: it will be replaced when this one is finished")
     torch.set_num_threads(config.train.threads)
     item_text = embed_items(dataset, encoder, reporter)[1] if needs_text else None
     identity = digest_of([settings, inputs, str(torch.__version__)])
     with unfinished_work(out, identity) as work:
+        if any(work.glob("checkpoint-*")):
+            reporter.say(f"going on from the last checkpoint in {work}")
         started = time.perf_counter()
         backbone, result, n_parameters = _fit(
             dataset,
@@ -148,9 +156,9 @@ def _fit(
     def tell(progress: Progress) -> None:
         nonlocal latest
         latest = progress.valid or latest
-        terms = " ".join(f"{name} {value:.3g}" for name, value in progress.terms.items())
-        valid = f" | valid Recall@50 {latest['Recall@50']:.4f}" if latest else ""
-        reporter.progress("train", progress.step, progress.max_steps, terms + valid)
+        terms = " ".join(f"{_SYMBOLS[name]} {value:.3g}" for name, value in progress.terms.items())
+        valid = f"valid R@50 {latest['Recall@50']:.4f} " if latest else ""
+        reporter.progress("train", progress.step, progress.max_steps, valid + terms)
 
     result = fit(
         backbone=backbone,

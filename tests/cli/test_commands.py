@@ -258,6 +258,7 @@ def test_recommend_when_user_item_or_file_does_not_exist(words: list[str], told:
         ["reproduce", "paper-office", "--out", "o"],
         ["infer-interests", "--dataset", "d", "--out", "o", "--preference", "-1", "--exemplar-fraction", "0.1"],
         ["no-such-command"],
+        ["prepare", "x", "--format", "table", "--out", "o", "--set", "train.seed=1"],
     ],
     ids=" ".join,
 )
@@ -292,6 +293,9 @@ def test_models_list_verify_add(tmp_path: Path) -> None:
     (tmp_path / "q.gguf").unlink()
     assert "is missing" in one_line_error(run("models", "verify"))
     assert "no such file" in one_line_error(run("models", "add", tmp_path / "q.gguf"))
+    whole = Path(bundled["path"]).read_bytes()
+    (tmp_path / "half.gguf").write_bytes(whole[: len(whole) // 2])
+    assert "half.gguf" in one_line_error(run("models", "add", tmp_path / "half.gguf"))
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

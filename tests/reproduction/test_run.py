@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eimf_local.config import load_config
-from eimf_local.errors import InputError, TrainingError
+from eimf_local.errors import ArtifactError, InputError, TrainingError
 from eimf_local.progress import Reporter
 from eimf_local.reproduction.run import Order, reproduce
 
@@ -87,6 +87,15 @@ def test_a_failing_cell_is_named_and_does_not_stop_the_others(
     assert "seed 1" in (copy / "report.md").read_text("utf-8")
 
 
+def test_a_folder_of_the_users_is_not_taken_for_a_grid(
+    small_dataset: Path, small_interests: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ArtifactError, match="choose another --out"):
+        reproduce(order(small_dataset, small_interests, tmp_path), Reporter())
+    assert [entry.name for entry in tmp_path.iterdir()] == ["notes.txt"]
+
+
 def test_a_second_run_on_the_same_folder_is_refused_while_one_holds_it(
     small_dataset: Path, small_interests: Path, tmp_path: Path
 ) -> None:
@@ -94,6 +103,7 @@ def test_a_second_run_on_the_same_folder_is_refused_while_one_holds_it(
         "import sys; from pathlib import Path; from eimf_local.artifacts import locked\n"
         "with locked(Path(sys.argv[1]), Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
+    (tmp_path / "stages.json").write_text("{}")
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
