@@ -44,9 +44,7 @@ def grid_rows(
             interests = controls[condition.interests]
             twin = next((other for other in method if other.llm == interests.llm), method[0])
             against = _suffixed(condition.against or "", twin, method)
-            rows.append(
-                Row(condition.name, _labelled(condition.label, interests, method), condition, interests, against)
-            )
+            rows.append(Row(condition.name, _labelled(condition.label, twin, method), condition, interests, against))
     names = {row.name for row in rows}
     return [replace(row, against=row.against if row.against in names else None) for row in rows]
 
