@@ -199,7 +199,7 @@ def open_interests(path: Path, dataset: OpenDataset, config: Config, encoder: Te
         )
     if artifact.config["split"] != config.split.model_dump():
         raise ArtifactError(
-            f"{path} was inferred under the split {artifact.config['split']}, not {config.split.model_dump()}; "
+            f"{path} was inferred under {_named(artifact.config['split'])}, not {_named(config.split.model_dump())}; "
             "its exemplars could be test users here",
             hint="infer the interests again under this split, or train under theirs",
         )
@@ -242,6 +242,10 @@ def shown_per_exemplar(interests: Interests, config: Config) -> int:
 def exemplar_titles(dataset: OpenDataset, interests: Interests, config: Config) -> list[list[str]]:
     """The titles of :func:`exemplar_items`."""
     return [[dataset.data.titles[item - 1] for item in items] for items in exemplar_items(dataset, interests, config)]
+
+
+def _named(split: dict[str, Any]) -> str:
+    return f"{split['protocol']} with seed {split['seed']}"
 
 
 def _inference_settings(
