@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ..errors import InputError
@@ -49,11 +48,6 @@ class SemanticInputs:
     def text_dim(self) -> int:
         """T, the text embedding width."""
         return self.item_text.shape[1]
-
-    def to(self, device: torch.device | str) -> SemanticInputs:
-        """The same on another device."""
-        parts = (self.item_text, self.interests, self.mask, self.cluster)
-        return SemanticInputs(*(None if part is None else part.to(device) for part in parts))  # type: ignore[arg-type]
 
 
 def _require(holds: bool, problem: str) -> None:
