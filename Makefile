@@ -8,7 +8,7 @@ RUNS ?= runs
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-install: .venv/.installed ## create .venv and install the locked dependencies (compiles llama.cpp: about 10 minutes)
+install: .venv/.installed ## create .venv and install the locked dependencies (compiles llama.cpp: some minutes)
 
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || \
@@ -41,7 +41,7 @@ results: install ## write docs/results.md from finished grids: make results GRID
 	$(BIN)/python -c 'import sys; from pathlib import Path; from eimf_local.evaluation.report import write_results_page; \
 		write_results_page([Path(grid) for grid in sys.argv[1:]], Path("docs/results.md"))' $(GRIDS)
 
-model: install ## train the bundled GGUF from scratch (about an hour on one core; resumes)
+model: install ## train the bundled GGUF from scratch on one core; an interrupted training goes on
 	$(BIN)/python -m eimf_local_models.builder --out build/model
 
 dist: install ## build wheel and sdist, then run the demo from the wheel

@@ -200,18 +200,25 @@ def work_folder(out: Path) -> Path:
 def unfinished_work(out: Path, identity: str) -> Iterator[Path]:
     """The folder of ``out``'s unfinished work of this ``identity``; removed when the block ends without an error.
 
+    After an error it is kept, unless nothing was done yet: a mistyped option leaves no trace.
     Work of other identities (other settings, another model) lies beside it and is left alone. A second process on the
     same ``out`` is refused as long as the first one lives.
     """
     work = work_folder(out)
     own = work / identity[:12]
-    with storage_errors(own):
-        own.mkdir(parents=True, exist_ok=True)
+    with storage_errors(work):
+        work.mkdir(parents=True, exist_ok=True)
     with locked(work, out):
-        yield own
-        shutil.rmtree(own, ignore_errors=True)
-        if not any(entry.is_dir() for entry in work.iterdir()):
-            shutil.rmtree(work, ignore_errors=True)
+        try:
+            with storage_errors(own):
+                own.mkdir(exist_ok=True)
+            yield own
+            shutil.rmtree(own, ignore_errors=True)
+        finally:
+            with contextlib.suppress(OSError):  # not empty: work that is worth keeping
+                own.rmdir()
+            if not any(entry.is_dir() for entry in work.iterdir()):
+                shutil.rmtree(work, ignore_errors=True)
 
 
 @contextmanager

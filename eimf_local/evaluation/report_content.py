@@ -236,7 +236,7 @@ def _run_facts(grid: GridRecord, results: Results) -> list[tuple[str, str]]:
             "Settings",
             ", ".join(f"{name} = {value}" for name, value in grid.settings.items()) or "all at their defaults",
         ),
-        ("Commit", grid.commit),
+        ("Commit of this report", grid.commit),
         ("Version", f"eimf-local {grid.version}"),
         ("Machine", grid.machine),
         ("Date", grid.date),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,16 +110,8 @@ def infer(
     identity = inference_identity(model.sha256, **config.llm.model_dump(exclude={"threads"}))
     with unfinished_work(out, identity) as work:
         records = _ask_llm(prompts, model, Journal(work / "journal.jsonl"), config, reporter)
-        artifact = _store(
-            out,
-            settings=settings,
-            inputs=inputs,
-            dataset=dataset,
-            exemplars=exemplars,
-            records=records,
-            encoder=encoder,
-        )
-    return open_interests(artifact.path, dataset, config, encoder)
+        write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, encoder))
+    return open_interests(out, dataset, config, encoder)
 
 
 def import_file(
@@ -177,16 +169,8 @@ def import_file(
         )
         for user, interests in known
     ]
-    artifact = _store(
-        out,
-        settings=settings,
-        inputs=inputs,
-        dataset=dataset,
-        exemplars=exemplars,
-        records=records,
-        encoder=encoder,
-    )
-    return open_interests(artifact.path, dataset, config, encoder)
+    write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, encoder))
+    return open_interests(out, dataset, config, encoder)
 
 
 def open_interests(path: Path, dataset: OpenDataset, config: Config, encoder: TextEncoder) -> Interests:
@@ -385,16 +369,10 @@ def _ask_llm(
     return records
 
 
-def _store(
-    out: Path,
-    *,
-    settings: dict[str, Any],
-    inputs: dict[str, str],
-    dataset: OpenDataset,
-    exemplars: Exemplars,
-    records: list[InterestRecord],
-    encoder: TextEncoder,
-) -> Artifact:
+def _contents(
+    dataset: OpenDataset, exemplars: Exemplars, records: list[InterestRecord], encoder: TextEncoder
+) -> Callable[[Path], None]:
+    """What fills an interests artefact."""
     embeddings, mask = embed_interests(records, encoder)
     training = [dataset.data.users[int(user)] for user in dataset.split.train_users]
     names = [record.user for record in records]
@@ -415,4 +393,4 @@ def _store(
             assignment.write_parquet(folder / "assignment.parquet")
             save_file({"interests": embeddings, "mask": mask}, folder / "embeddings.safetensors")
 
-    return write(out, "interests", settings, inputs, fill)
+    return fill

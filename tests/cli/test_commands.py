@@ -155,7 +155,7 @@ def test_infer_interests_refuses_a_gguf_that_is_none_truncated_or_not_the_pinned
     for name, told in (("text", "is not a GGUF file"), ("cut", "cut.gguf"), ("mine", "is not the pinned one")):
         words = ["--dataset", small_dataset, "--out", tmp_path / "i", "--model", tmp_path / f"{name}.gguf"]
         assert told in one_line_error(run("infer-interests", *words))
-        assert not (tmp_path / "i").exists()
+        assert not list(tmp_path.glob("i*"))
 
 
 def test_import_interests_names_the_broken_line(small_dataset: Path, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_import_interests_names_the_broken_line(small_dataset: Path, tmp_path: P
 def test_train_when_an_option_is_wrong(words: list[str], told: str, small_dataset: Path, tmp_path: Path) -> None:
     result = run("train", "--dataset", small_dataset, "--out", tmp_path / "r", *QUICK, *words)
     assert told in one_line_error(result)
-    assert not (tmp_path / "r").exists()
+    assert not list(tmp_path.glob("r*"))
 
 
 def test_when_the_disk_is_full_each_stage_says_so_and_leaves_nothing_half_written(

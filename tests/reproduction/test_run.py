@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from eimf_local.config import load_config
 from eimf_local.errors import ArtifactError, InputError, TrainingError
 from eimf_local.progress import Reporter
+from eimf_local.reproduction.cells import Cell, run_cells
 from eimf_local.reproduction.run import Order, reproduce
 
 CONDITIONS = ("pop", "remi", "eimf", "shuffled")
@@ -112,3 +116,28 @@ def test_a_second_run_on_the_same_folder_is_refused_while_one_holds_it(
     with pytest.raises(InputError, match=f"in use by process {holder.pid}"):
         reproduce(order(small_dataset, small_interests, tmp_path), Reporter())
     holder.communicate()
+
+
+def test_when_a_worker_is_killed_its_cells_are_trained_all_the_same(small_dataset: Path, tmp_path: Path) -> None:
+    config = load_config(None, [*SETTINGS, "train.max_steps=400"])
+    cells = [
+        Cell("remi", seed, small_dataset, None, "all-MiniLM-L6-v2", tmp_path / f"seed-{seed}", config)
+        for seed in (0, 1)
+    ]
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        while not killed:
+            work = [entry for entry in tmp_path.glob("*.work/*/*") if not entry.name.startswith(".")]
+            if work:  # a worker has trained, and written its first checkpoint
+                victim = multiprocessing.active_children()[0]
+                killed.append(victim.pid or 0)
+                victim.kill()
+            time.sleep(0.01)
+
+    threading.Thread(target=kill_one, daemon=True).start()
+    outcomes = list(run_cells(cells, workers=2))
+    assert len(killed) == 1
+    assert sorted(outcome.cell.seed for outcome in outcomes) == [0, 1]
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert all((tmp_path / f"seed-{seed}" / "artifact.json").exists() for seed in (0, 1))
