@@ -1,64 +1,33 @@
-"""Affinity propagation (SPEC 3.2, eq. 2): exact and dense, usable on its own.
+"""Affinity propagation (SPEC 3.2, eq. 2): exact, usable on its own.
 
-``message_passing`` has the kernel. Here are what goes in (checked, noise added against ties) and what comes out (the
-exemplars refined, every point assigned). The order of operations, the noise, the criterion of convergence and the
-refinement are scikit-learn's: in float64 exemplars, labels and the number of iterations equal its. float32 takes half
-the memory and time; where similarities tie to the last place its exemplars may differ from float64's.
+``message_passing`` and ``pruned_messages`` have the kernels. Here are what goes in (checked, noise added against ties)
+and what comes out (the exemplars refined, every point assigned). The order of operations, the noise, the criterion of
+convergence and the refinement are scikit-learn's: in float64 exemplars, labels and the number of iterations equal its.
+float32 takes half the memory; where similarities tie to the last place its exemplars may differ from float64's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
 from itertools import islice
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
-from ..errors import ConfigError, InputError
+from ..errors import InputError
 from .message_passing import Floats, Messages, pass_messages
+from .parallel import thread_count, threads
+from .propagation import AffinityPropagationResult, Preference, Progress, Settings, run_settled
+from .pruned_messages import TooManyError, pass_pruned_messages
 
-Progress = Callable[[int, int], None]
-
-_ELEMENTS = 1 << 22  # elements of S handled at once outside the kernel, so that temporaries stay small
-
-
-@dataclass(frozen=True, eq=False)
-class AffinityPropagationResult:
-    """Exemplars and clusters of n points.
-
-    ``exemplars``: int64 [K], ascending; ``labels``: int64 [n], each point's cluster 0..K-1, whose exemplar is
-    ``exemplars[label]``; ``n_iter``: iterations done (0 when all similarities are equal: nothing to iterate);
-    ``converged``: whether the exemplars stayed the same for ``convergence_iter`` iterations; ``net_similarity``: sum
-    of the points' similarities to their exemplars and of the exemplars' preferences; ``preference``: as used.
-    """
-
-    exemplars: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    n_iter: int
-    converged: bool
-    net_similarity: float
-    preference: float | NDArray[np.float64]
-
-    @property
-    def exemplar_of(self) -> NDArray[np.int64]:
-        """int64 [n]: each point's exemplar as the number of a point; an exemplar's is its own."""
-        return self.exemplars[self.labels]
-
-
-class Workspace(NamedTuple):
-    """What one problem needs in memory; several runs, each with its own preference, may share it.
-
-    ``messages``: S [n, n], noise against ties added, its diagonal the run's, and room for R and A of the same dtype.
-    ``diagonal_noise``: float64 [n], standard normal. ``equal``: the value that all similarities off the diagonal
-    share, or None.
-    """
-
-    messages: Messages
-    diagonal_noise: NDArray[np.float64]
-    equal: float | None
+_ELEMENTS = 1 << 22  # elements of S handled at once outside the kernels, so that temporaries stay small
+_TILE = 256  # of S, built at once: in cache with its factors
+_SMALL = 512  # points up to which pruning costs more than it brings
+_SAMPLE = 1000  # points of a sample, or an eighth of all; no sample of problems up to twice that
 
 
 def affinity_propagation(
@@ -69,6 +38,8 @@ def affinity_propagation(
     convergence_iter: int = 15,
     random_state: int = 0,
     *,
+    settle: bool = True,
+    refine: bool = True,
     callback: Progress | None = None,
     overwrite_S: bool = False,
 ) -> AffinityPropagationResult:
@@ -79,8 +50,11 @@ def affinity_propagation(
     ``preference``: scalar or [n], the larger the more exemplars; None is the median of S (all of it, as in
     scikit-learn). ``damping`` in [.5, 1). It stops when the exemplars have not changed for ``convergence_iter``
     iterations, or after ``max_iter``. ``random_state`` seeds the noise that breaks ties (about one unit in the last
-    place). ``callback(iteration, n_exemplars)`` is called after each iteration, from 1; what it raises ends the run.
-    ``overwrite_S`` lets S be changed: without a copy of it the memory is S, R, A.
+    place). ``settle``: a run that does not converge is repeated with more damping, up to .875 (the result has the
+    ``damping`` used); without it the one run's result is returned. ``refine``: each exemplar gives way to its cluster's
+    best member in the end, as in scikit-learn. ``callback(iteration, n_exemplars)`` is called after each iteration,
+    from 1 (anew where messages are started again); what it raises ends the run. ``overwrite_S`` lets S be changed:
+    without a copy of it the memory is S and the messages that matter (at most S, R and A).
 
     Not converged: the exemplars of the last iteration are returned with ``converged`` False; if there are none, the
     one point most similar to all. If all similarities are equal and all preferences too: every point is an exemplar
@@ -89,27 +63,22 @@ def affinity_propagation(
     Raises :class:`InputError` for an S or a preference that is not finite, too large to be summed, of a wrong shape or
     empty; :class:`ConfigError` for numbers out of range.
     """
-    check_parameters(damping=damping, max_iter=max_iter, convergence_iter=convergence_iter)
-    S = as_similarities(S, overwrite=overwrite_S)
+    settings = Settings(damping, max_iter, convergence_iter).checked()
+    matrix = as_similarities(S, overwrite=overwrite_S)
     if preference is None:
-        preference = float(np.median(S))
-    workspace = prepare(S, random_state=random_state)
-    return run(
-        workspace,
-        preference,
-        damping=damping,
-        max_iter=max_iter,
-        convergence_iter=convergence_iter,
-        callback=callback,
-    )
+        preference = float(np.median(matrix))
+    problem = DenseProblem(matrix, random_state=random_state, refine=refine)
+    if settle:
+        return run_settled(problem, preference, settings, callback)
+    return problem.run(preference, settings, callback)
 
 
 def similarities(T: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Negative squared distances, S(i,j) = -||T_i - T_j||^2 (eq. 2).
 
     ``T``: [n, d], finite. Returns float32 [n, n], symmetric, at most 0, exactly 0 on the diagonal and between equal
-    rows (what is less than the rounding of float64 products is taken for 0). Built block by block in the one array
-    that is returned. Raises :class:`InputError` for any other T.
+    rows (what is less than the rounding of float64 products is taken for 0). Built tile by tile in the one array that
+    is returned. Raises :class:`InputError` for any other T.
     """
     if T.ndim != 2 or not T.size or not np.isfinite(T).all():
         raise InputError(
@@ -121,27 +90,25 @@ def similarities(T: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     squares = np.einsum("ij,ij->i", X, X)
     rounding = X.shape[1] * np.finfo(np.float64).eps * squares
     S = np.empty((n, n), np.float32)
-    for lo, hi in _row_blocks(n):
-        block = X[lo:hi] @ X[lo:].T  # [rows, n - lo]
-        block *= 2
-        block -= squares[lo:hi, None]
-        block -= squares[lo:]
-        block[block > -(rounding[lo:hi, None] + rounding[lo:])] = 0
-        S[lo:hi, lo:] = block
-        S[lo:, lo:hi] = block.T  # the lower half, from the same numbers
-        corner = np.triu(block[:, : hi - lo], 1)
-        S[lo:hi, lo:hi] = corner + corner.T
+    parts = [slice(lo, lo + _TILE) for lo in range(0, n, _TILE)]
+    tiles = [(rows, columns) for k, rows in enumerate(parts) for columns in parts[k:]]
+
+    def fill(number: int) -> None:
+        rows, columns = tiles[number]
+        tile = X[rows] @ X[columns].T
+        tile *= 2
+        tile -= squares[rows, None]
+        tile -= squares[columns]
+        tile[tile > -(rounding[rows, None] + rounding[columns])] = 0
+        if rows == columns:
+            tile = np.triu(tile, 1)
+            tile += tile.T
+        S[rows, columns] = tile
+        S[columns, rows] = tile.T  # the lower half, from the same numbers
+
+    with threadpool_limits(1, "blas"), threads(thread_count()) as share_out:
+        share_out(fill, len(tiles))
     return S
-
-
-def check_parameters(*, damping: float, max_iter: int, convergence_iter: int) -> None:
-    """Raise :class:`ConfigError` unless the numbers are in range."""
-    if not 0.5 <= damping < 1:
-        raise ConfigError(f"damping is {damping}", hint="choose it from 0.5 up to, but not including, 1")
-    if max_iter < 1 or convergence_iter < 1:
-        raise ConfigError(
-            f"max_iter is {max_iter} and convergence_iter {convergence_iter}", hint="both must be at least 1"
-        )
 
 
 def as_similarities(S: ArrayLike, *, overwrite: bool) -> Floats:
@@ -171,89 +138,111 @@ def as_similarities(S: ArrayLike, *, overwrite: bool) -> Floats:
     return matrix
 
 
-def prepare(S: Floats, *, random_state: int) -> Workspace:
-    """Add the noise against ties to S, in place, and set the messages' memory aside.
+class DenseProblem:
+    """Points given by all their similarities; see :class:`Problem`.
 
-    The noise is scikit-learn's: (eps S + 100 tiny) z, z standard normal from ``RandomState(random_state)`` in row
-    order. That on the diagonal waits for the preference.
+    ``S``: as :func:`as_similarities` returns it; it is changed: noise against ties is added, and its diagonal is each
+    run's. The noise is scikit-learn's: (eps S + 100 tiny) z, z standard normal from ``RandomState(random_state)`` in
+    row order; that on the diagonal waits for the preference.
     """
-    n = len(S)
-    equal = _common_value(S)
-    generator = np.random.RandomState(random_state)
-    diagonal_noise = np.empty(n)
-    for lo, hi in _row_blocks(n):
-        z = generator.standard_normal((hi - lo, n))
-        diagonal_noise[lo:hi] = z[np.arange(hi - lo), np.arange(lo, hi)]
-        _add_noise(S[lo:hi], z)
-    return Workspace(Messages(S, np.empty_like(S), np.empty_like(S)), diagonal_noise, equal)
 
+    def __init__(self, S: Floats, *, random_state: int, refine: bool = True) -> None:
+        self.n = len(S)
+        self.lowest, self.top = _span(S)
+        self._S = S
+        self._random_state = random_state
+        self._refine = refine
+        generator = np.random.RandomState(random_state)
+        self._diagonal_noise = np.empty(self.n)
+        for lo, hi in _row_blocks(self.n):
+            z = generator.standard_normal((hi - lo, self.n))
+            self._diagonal_noise[lo:hi] = z[np.arange(hi - lo), np.arange(lo, hi)]
+            _add_noise(S[lo:hi], z)
 
-def run(
-    workspace: Workspace,
-    preference: float | NDArray[Any],
-    *,
-    damping: float,
-    max_iter: int,
-    convergence_iter: int,
-    callback: Progress | None,
-) -> AffinityPropagationResult:
-    """Affinity propagation with this preference, from messages of zero; see :func:`affinity_propagation`."""
-    messages, diagonal_noise, equal = workspace
-    S = messages.S
-    n = len(S)
-    preferences = _as_preferences(preference, S)
-    converged, n_iter = True, 0
-    if n == 1 or (equal is not None and bool(np.all(preferences == preferences[0]))):
-        above = n > 1 and preferences[0] > cast(float, equal)
-        exemplars = np.arange(n if above else 1)
-        labels = np.arange(n) if above else np.zeros(n, np.int64)
-    else:
-        S.flat[:: n + 1] = preferences
-        S.flat[:: n + 1] = _add_noise(S.diagonal().copy(), diagonal_noise)
-        messages.R.fill(0)
-        messages.A.fill(0)
-        evidence, n_iter, converged = _iterate(
-            messages, damping=damping, max_iter=max_iter, convergence_iter=convergence_iter, callback=callback
+    def run(self, preference: Preference, settings: Settings, callback: Progress | None) -> AffinityPropagationResult:
+        """Affinity propagation with this preference, from messages of zero; see :func:`affinity_propagation`."""
+        S, n = self._S, self.n
+        preferences = _as_preferences(preference, S)
+        converged, n_iter = True, 0
+        if n == 1 or (self.lowest == self.top and bool(np.all(preferences == preferences[0]))):
+            above = n > 1 and preferences[0] > self.top
+            exemplars = np.arange(n if above else 1)
+            labels = np.arange(n) if above else np.zeros(n, np.int64)
+        else:
+            S.flat[:: n + 1] = preferences
+            S.flat[:: n + 1] = _add_noise(S.diagonal().copy(), self._diagonal_noise)
+            evidence, n_iter, converged = _iterate(S, settings, callback)
+            chosen = np.flatnonzero(evidence > 0)
+            exemplars = chosen if len(chosen) else np.array([evidence.argmax()])
+            if self._refine:
+                exemplars = _best_members(S, exemplars)
+            exemplars, labels = _in_order(exemplars, _assign(S, exemplars))
+        owners = exemplars[labels]
+        others = np.flatnonzero(owners != np.arange(n))
+        net_similarity = S[others, owners[others]].sum(dtype=np.float64) + preferences[exemplars].sum()
+        used = preferences if np.ndim(preference) else float(preferences[0])
+        return AffinityPropagationResult(
+            exemplars, labels, n_iter, converged, float(net_similarity), used, settings.damping
         )
-        exemplars, labels = _refine(S, np.flatnonzero(evidence > 0), fallback=int(evidence.argmax()))
-    owners = exemplars[labels]
-    others = np.flatnonzero(owners != np.arange(n))
-    net_similarity = S[others, owners[others]].sum(dtype=np.float64) + preferences[exemplars].sum()
-    used = preferences if np.ndim(preference) else float(preferences[0])
-    return AffinityPropagationResult(exemplars, labels, n_iter, converged, float(net_similarity), used)
+
+    def sample(self) -> DenseProblem | None:
+        """An eighth of the points, at least 1,000, with noise of their own."""
+        if self.n <= 2 * _SAMPLE:
+            return None
+        size = max(_SAMPLE, self.n // 8)
+        points = np.sort(np.random.default_rng(self._random_state).choice(self.n, size, replace=False))
+        return DenseProblem(self._S[np.ix_(points, points)], random_state=self._random_state, refine=self._refine)
 
 
-def _iterate(
-    messages: Messages, *, damping: float, max_iter: int, convergence_iter: int, callback: Progress | None
-) -> tuple[Floats, int, bool]:
+def _iterate(S: Floats, settings: Settings, callback: Progress | None) -> tuple[Floats, int, bool]:
     """Iterate until the exemplars stay; return the evidence R(i,i) + A(i,i) [n], iterations, and whether they did."""
-    before = np.zeros(len(messages.S), bool)
+    if len(S) > _SMALL:
+        with suppress(TooManyError):
+            messages = pass_pruned_messages(_rows_of(S), len(S), S.dtype.type, damping=settings.damping)
+            return _until_unchanged(messages, settings, callback)
+    messages = pass_messages(Messages(S, np.zeros_like(S), np.zeros_like(S)), damping=settings.damping)
+    return _until_unchanged(messages, settings, callback)
+
+
+def _rows_of(S: Floats) -> Callable[[NDArray[np.int64]], Floats]:
+    """Rows of S by their numbers; not copied where they are consecutive."""
+
+    def rows(numbers: NDArray[np.int64]) -> Floats:
+        first, last = int(numbers[0]), int(numbers[-1])
+        return S[first : last + 1] if last - first == len(numbers) - 1 else S[numbers]
+
+    return rows
+
+
+def _until_unchanged(
+    evidences: Generator[Floats, None, None], settings: Settings, callback: Progress | None
+) -> tuple[Floats, int, bool]:
     unchanged = 0
-    with closing(pass_messages(messages, damping=damping)) as evidences:
-        for n_iter, evidence in enumerate(islice(evidences, max_iter), 1):
+    before: NDArray[np.bool_] | None = None
+    with closing(evidences):
+        for n_iter, evidence in enumerate(islice(evidences, settings.max_iter), 1):
             chosen = evidence > 0
-            unchanged = unchanged + 1 if np.array_equal(chosen, before) else 1
+            unchanged = unchanged + 1 if before is not None and np.array_equal(chosen, before) else 1
             before = chosen
             if callback is not None:
                 callback(n_iter, int(np.count_nonzero(chosen)))
-            if n_iter > convergence_iter <= unchanged and chosen.any():
+            if n_iter > settings.convergence_iter <= unchanged and chosen.any():
                 return evidence, n_iter, True
     return evidence, n_iter, False
 
 
-def _refine(S: Floats, chosen: NDArray[np.int64], *, fallback: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Make each cluster's best member its exemplar, then assign all points anew, as scikit-learn does.
-
-    ``fallback`` is the exemplar where none was chosen. Returns exemplars [K], ascending, and labels [n].
-    """
-    exemplars = chosen if len(chosen) else np.array([fallback])
+def _best_members(S: Floats, exemplars: NDArray[np.int64]) -> NDArray[np.int64]:
+    """int64 [K]: of each exemplar's cluster the member to which the others are most similar in sum."""
     clusters = _assign(S, exemplars)
     order = np.argsort(clusters, kind="stable")
     members_of = np.split(order, np.cumsum(np.bincount(clusters, minlength=len(exemplars)))[:-1])
-    best = np.array([members[_within(S, members).argmax()] for members in members_of])
-    labels = _assign(S, best)
-    ranks = np.argsort(best)
-    return best[ranks], np.argsort(ranks)[labels]
+    return np.array([members[_within(S, members).argmax()] for members in members_of])
+
+
+def _in_order(exemplars: NDArray[np.int64], labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Exemplars ascending, and the labels that go with that order."""
+    ranks = np.argsort(exemplars)
+    return exemplars[ranks], np.argsort(ranks)[labels]
 
 
 def _assign(S: Floats, exemplars: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -290,16 +279,16 @@ def _limit(S: Floats) -> float:
     return float(np.finfo(S.dtype).max) / (8 * len(S))
 
 
-def _common_value(S: Floats) -> float | None:
-    """The value of all similarities off the diagonal if they share one, else None; mostly from a look at row 0."""
-    n = len(S)
-    if n == 1:
-        return None
-    value = S[0, n - 1]
-    for i in range(n):
-        if np.count_nonzero(S[i] != value) != int(S[i, i] != value):
-            return None
-    return float(value)
+def _span(S: Floats) -> tuple[float, float]:
+    """Smallest and largest similarity off the diagonal; 0, 0 for a single point."""
+    if len(S) == 1:
+        return 0.0, 0.0
+    lowest, top = math.inf, -math.inf
+    for i, row in enumerate(S):
+        for part in (row[:i], row[i + 1 :]):
+            if len(part):
+                lowest, top = min(lowest, float(part.min())), max(top, float(part.max()))
+    return lowest, top
 
 
 def _add_noise(values: Floats, z: NDArray[np.float64]) -> Floats:

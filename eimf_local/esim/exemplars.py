@@ -16,15 +16,9 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from ..errors import ConfigError, InputError
-from .affinity_propagation import (
-    AffinityPropagationResult,
-    Progress,
-    as_similarities,
-    check_parameters,
-    prepare,
-    similarities,
-)
-from .preference import calibrate_preference, run_settled
+from .affinity_propagation import DenseProblem, similarities
+from .preference import calibrate_preference
+from .propagation import AffinityPropagationResult, Progress, Settings, run_settled
 
 Vectors = NDArray[np.float32]
 Record = dict[str, Any]
@@ -83,9 +77,7 @@ def choose_exemplars(
             T,
             fraction=wanted / len(T),
             preference=preference,
-            damping=damping,
-            max_iter=max_iterations,
-            convergence_iter=convergence_iterations,
+            settings=Settings(damping, max_iterations, convergence_iterations),
             seed=seed,
             callback=callback,
         )
@@ -159,41 +151,23 @@ def _propagate(
     *,
     fraction: float,
     preference: float | None,
-    damping: float,
-    max_iter: int,
-    convergence_iter: int,
+    settings: Settings,
     seed: int,
     callback: Progress | None,
 ) -> tuple[AffinityPropagationResult, Record]:
     """Affinity propagation of the users, with the preference given or calibrated; the result and its record."""
-    check_parameters(damping=damping, max_iter=max_iter, convergence_iter=convergence_iter)
-    S = similarities(T)
+    settings.checked()
+    problem = DenseProblem(similarities(T), random_state=seed)
     record: Record = {}
     if preference is None:
-        calibrated = calibrate_preference(
-            S,
-            fraction=fraction,
-            damping=damping,
-            max_iter=max_iter,
-            convergence_iter=convergence_iter,
-            random_state=seed,
-            callback=callback,
-            overwrite_S=True,
-        )
-        result, damping = calibrated.result, calibrated.damping
-        record["trials"] = [trial._asdict() for trial in calibrated.trials]
+        calibrated = calibrate_preference(problem, fraction=fraction, settings=settings, callback=callback)
+        result = calibrated.result
+        record |= {"trials": [trial._asdict() for trial in calibrated.trials], "monotone": calibrated.monotone}
     else:
-        result, damping = run_settled(
-            prepare(as_similarities(S, overwrite=True), random_state=seed),
-            preference,
-            damping=damping,
-            max_iter=max_iter,
-            convergence_iter=convergence_iter,
-            callback=callback,
-        )
+        result = run_settled(problem, preference, settings, callback)
     return result, record | {
         "preference": result.preference,
-        "damping": damping,
+        "damping": result.damping,
         "n_iter": result.n_iter,
         "converged": result.converged,
         "net_similarity": result.net_similarity,

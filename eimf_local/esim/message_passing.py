@@ -17,19 +17,16 @@ float32 up to 64 parts of the rows, cut by n alone, have sums of their own (a th
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Generator
+from typing import Any, NamedTuple, cast
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from .parallel import ShareOut, Turns, compiled, thread_count, threads
+
 Floats = NDArray[np.floating[Any]]
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-_Scalar = Any  # numba's float32 or float64; Python's float will not do for mypy
+Scalar = Any  # numba's float32 or float64; Python's float will not do for mypy
 
 _COLUMNS = 128  # columns whose maximum is taken at once: in L1, and few to search for the place of the maximum
 _SMALL = 512  # rows up to which a second thread costs more than it brings
@@ -45,11 +42,11 @@ class Messages(NamedTuple):
     A: Floats
 
 
-class _Damping(NamedTuple):
+class Damping(NamedTuple):
     """Shares of the old and of the new message, in the dtype of the messages."""
 
-    old: _Scalar
-    new: _Scalar
+    old: Scalar
+    new: Scalar
 
 
 def pass_messages(messages: Messages, *, damping: float) -> Generator[Floats, None, None]:
@@ -59,11 +56,11 @@ def pass_messages(messages: Messages, *, damping: float) -> Generator[Floats, No
     every core of the process, or NUMBA_NUM_THREADS. Closing the iterator ends them.
     """
     S, R, A = messages
-    shares = _Damping(S.dtype.type(damping), S.dtype.type(1 - damping))
+    shares = Damping(S.dtype.type(damping), S.dtype.type(1 - damping))
     column_sums = np.zeros(len(S), S.dtype)
     sweep = _sweep_in_order if S.dtype == np.float64 else _sweep_in_parts
     _compile(messages, column_sums, shares)
-    with _threads(1 if len(S) <= _SMALL else _thread_count()) as share_out:
+    with threads(1 if len(S) <= _SMALL else thread_count()) as share_out:
         while True:
             column_sums = sweep(messages, column_sums, shares, share_out)
             # The diagonal of A as the next traversal will find it, so that both messages are of this iteration.
@@ -71,10 +68,7 @@ def pass_messages(messages: Messages, *, damping: float) -> Generator[Floats, No
             yield own + (shares.old * A.diagonal() + shares.new * (column_sums - own))
 
 
-_ShareOut = Callable[[Callable[[int], None], int], None]
-
-
-def _sweep_in_parts(messages: Messages, column_sums: Floats, damping: _Damping, share_out: _ShareOut) -> Floats:
+def _sweep_in_parts(messages: Messages, column_sums: Floats, damping: Damping, share_out: ShareOut) -> Floats:
     """Do one iteration, each part of the rows with column sums of its own; return the new column sums [n]."""
     n = len(column_sums)
     parts = 1 if n <= _SMALL else min(_PARTS, n // 64)
@@ -88,12 +82,12 @@ def _sweep_in_parts(messages: Messages, column_sums: Floats, damping: _Damping, 
     return cast(Floats, sums.sum(axis=0))
 
 
-def _sweep_in_order(messages: Messages, column_sums: Floats, damping: _Damping, share_out: _ShareOut) -> Floats:
+def _sweep_in_order(messages: Messages, column_sums: Floats, damping: Damping, share_out: ShareOut) -> Floats:
     """Do one iteration, column sums added row after row; return the new ones [n]."""
     n = len(column_sums)
     rows = n if n <= _SMALL else max(1, _BLOCK_BYTES // messages.R[0].nbytes)
     sums, unused = np.zeros(n, column_sums.dtype), column_sums[:0]
-    turns = _Turns()
+    turns = Turns()
 
     def update(block: int) -> None:
         first, last = block * rows, min((block + 1) * rows, n)
@@ -106,79 +100,15 @@ def _sweep_in_order(messages: Messages, column_sums: Floats, damping: _Damping, 
     return sums
 
 
-class _Turns:
-    """Lets threads do one part of their work in the order of its numbers 0, 1, 2 ..."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._next = 0
-
-    def wait(self, number: int) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._next >= number)
-
-    @contextmanager
-    def after(self, number: int) -> Iterator[None]:
-        """Let the next number have its turn afterwards, also after a failure, which must not leave others waiting."""
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._next = max(self._next, number + 1)
-                self._changed.notify_all()
-
-
-def _thread_count() -> int:
-    return int(numba.config.NUMBA_NUM_THREADS)
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[_ShareOut]:
-    """Give a function that has work done on the numbers 0..m-1, each by whichever of ``count`` threads is free."""
-    if count == 1:
-
-        def do_all(work: Callable[[int], None], m: int) -> None:
-            for number in range(m):
-                work(number)
-
-        yield do_all
-        return
-    with ThreadPoolExecutor(count) as pool:
-
-        def share_out(work: Callable[[int], None], m: int) -> None:
-            numbers = iter(range(m))  # next() on it is atomic
-
-            def take() -> None:
-                for number in numbers:
-                    work(number)
-
-            for job in [pool.submit(take) for _ in range(count)]:
-                job.result()
-
-        yield share_out
-
-
-def _compiled(function: _Function) -> _Function:
-    """Compile by numba, without the GIL, kept on disk for the next process where there is a place for it.
-
-    Fast-math is limited to "there is no NaN" and "-0 is 0", which maxima need to be vectorised; sums keep their order.
-    """
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"nnan", "nsz"}}
-    try:
-        return cast(_Function, numba.njit(cache=True, **options)(function))
-    except RuntimeError:  # neither the installation nor the home can be written: compile in every process
-        return cast(_Function, numba.njit(**options)(function))
-
-
-def _compile(messages: Messages, column_sums: Floats, damping: _Damping) -> None:
+def _compile(messages: Messages, column_sums: Floats, damping: Damping) -> None:
     """Compile, or load, what will run: in the caller's thread, so that a failure is the caller's."""
     _update_rows(messages, column_sums, column_sums, damping, 0, 0)
     if column_sums.dtype == np.float64:
         _add_rows(messages.R, column_sums, 0, 0)
 
 
-@_compiled
-def _update_block(row: Messages, column_sums: Floats, damping: _Damping, lo: int, hi: int, m: _Scalar) -> _Scalar:
+@compiled
+def _update_block(row: Messages, column_sums: Floats, damping: Damping, lo: int, hi: int, m: Scalar) -> Scalar:
     """Update A(i,j) for j from lo to hi - 1, none on the diagonal; return the maximum of m and their A + S."""
     S, R, A = row
     old, new = damping
@@ -190,10 +120,8 @@ def _update_block(row: Messages, column_sums: Floats, damping: _Damping, lo: int
     return m
 
 
-@_compiled
-def _update_availabilities(
-    row: Messages, column_sums: Floats, damping: _Damping, i: int
-) -> tuple[_Scalar, _Scalar, int]:
+@compiled
+def _update_availabilities(row: Messages, column_sums: Floats, damping: Damping, i: int) -> tuple[Scalar, Scalar, int]:
     """Update row i of A; return the largest and second largest A(i,j) + S(i,j), and the (first) j of the largest."""
     S, R, A = row
     lowest = S.dtype.type(-np.inf)
@@ -220,9 +148,9 @@ def _update_availabilities(
     return largest, second, place
 
 
-@_compiled
+@compiled
 def _update_rows(
-    messages: Messages, column_sums: Floats, new_sums: Floats, damping: _Damping, first: int, last: int
+    messages: Messages, column_sums: Floats, new_sums: Floats, damping: Damping, first: int, last: int
 ) -> None:
     """Take rows ``first`` to ``last`` - 1 through one iteration and add them to new_sums, unless that is empty."""
     old, new = damping
@@ -249,7 +177,7 @@ def _update_rows(
             R[place] = at_place
 
 
-@_compiled
+@compiled
 def _add_rows(R: Floats, sums: Floats, first: int, last: int) -> None:
     """Add rows ``first`` to ``last`` - 1 to the column sums: max(0, R(i,j)), and R(i,i) on the diagonal."""
     zero = R.dtype.type(0)

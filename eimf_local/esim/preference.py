@@ -1,205 +1,103 @@
-"""The preference for a wanted share of exemplars (SPEC 3.2: p is calibrated), and the damping that it needs.
+"""The preference for a wanted share of exemplars (SPEC 3.2: p is calibrated).
 
 The number of exemplars K grows with the preference p, on the whole, from 1 to n. Where p is far below the similarities
 log K falls nearly linearly with x = log(top - p), top being the largest similarity; so the search runs over x, and
 places each trial on a line through known ones. Locally K is not monotone in p, jumps, and may skip the wanted number:
 a bracket is only ever narrowed by its own ends, and the best trial is kept, whichever came last.
 
-Where few exemplars are wanted of points without clear clusters, messages damped by .5 swing for ever, and K means
-nothing. A run whose K swings is stopped, and it and all later ones are damped more: .75, then .875. Messages
-then move more slowly, so that the numbers of iterations, to convergence and at most, grow as 1 / (1 - damping).
-
 A trial costs a full run. Large problems are therefore calibrated on a random sample of their points first: nearly the
-same p makes the same fraction of them exemplars.
+same p makes the same fraction of them exemplars. A trial whose K swings is repeated with more damping, and so are all
+later ones (see ``propagation``).
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from ..errors import ConfigError
-from .affinity_propagation import (
+from .propagation import (
+    STEADY,
     AffinityPropagationResult,
+    Outcome,
+    Problem,
     Progress,
-    Workspace,
-    as_similarities,
-    check_parameters,
-    prepare,
-    run,
+    Settings,
+    run_watched,
 )
-from .message_passing import Floats
 
-_TOLERANCE = 0.03  # of the wanted number, but at least one exemplar
+_TOLERANCE = STEADY  # of the wanted number, but at least one exemplar
 _TRIALS = 12  # runs at most
-_SAMPLE = 1000  # points of the sample, or an eighth of all; problems up to twice that are calibrated directly
 _SHRINKAGE = 0.2  # p that makes the same fraction exemplars falls as n^-this: .1-.3 on text vectors
 _SLOPE = -1.0  # of log K over x, before two trials tell: about that of text vectors
 _APART = 0.05  # difference in x from which two trials tell the slope; nearer, it is noise
 _NARROW = 1e-3  # width in x, a thousandth of p, below which a bracket holds a jump and not the wanted number
 _UNCONVERGED = 0.03  # how much further from the wanted log K a trial counts if it did not converge
 _UNSTEADY = 1.0  # and if not even K was steady
-_DAMPED = 0.85  # damping from which on it is not raised any more: it would take more iterations than it saves
-_TRANSIENT = 50  # iterations in which K may swing, at damping .5
-_SWING = 2  # ratio of the largest K to the smallest, lately, from which on the messages swing
 
 
 class Trial(NamedTuple):
-    """One run: the preference, the share of points that were exemplars at its end, convergence, and its damping."""
+    """One run: the preference, the share of points that were exemplars at its end, convergence, and its damping.
+
+    ``points``: how many it had, all or those of a sample.
+    """
 
     preference: float
     fraction: float
     converged: bool
     damping: float
+    points: int
 
 
 @dataclass(frozen=True, eq=False)
 class CalibratedPreference:
-    """The chosen preference, the ``fraction`` of exemplars that it gives, its run, and all trials in order.
+    """The run that came nearest to the wanted fraction of exemplars, and all trials in order, the sample's first.
 
-    ``result`` is what ``affinity_propagation`` returns for this preference, ``damping``, ``max_iter`` and
-    ``convergence_iter``. ``fraction`` lies within 3 % (or one exemplar) of the wanted one where a trial reached that;
+    ``fraction`` lies within 3 % (or one exemplar) of the wanted one where a trial on all points reached that;
     else it is the nearest that was found.
     """
 
-    preference: float
-    damping: float
-    max_iter: int
-    convergence_iter: int
-    fraction: float
     result: AffinityPropagationResult
+    settings: Settings
     trials: list[Trial]
+
+    @property
+    def fraction(self) -> float:
+        """The share of points that are exemplars."""
+        return len(self.result.exemplars) / len(self.result.labels)
+
+    @property
+    def monotone(self) -> bool:
+        """Whether, of the trials on all points that converged, those with larger preferences had more exemplars."""
+        n = len(self.result.labels)
+        settled = sorted(trial for trial in self.trials if trial.points == n and trial.converged)
+        return all(below.fraction <= above.fraction for below, above in pairwise(settled))
 
 
 def calibrate_preference(
-    S: ArrayLike,
-    *,
-    fraction: float,
-    damping: float = 0.5,
-    max_iter: int = 200,
-    convergence_iter: int = 15,
-    random_state: int = 0,
-    callback: Progress | None = None,
-    overwrite_S: bool = False,
+    problem: Problem, *, fraction: float, settings: Settings, callback: Progress | None = None
 ) -> CalibratedPreference:
     """Find the preference with which affinity propagation makes ``fraction`` of the n points exemplars.
 
-    ``S``: [n, n] as for :func:`affinity_propagation`, whose other arguments these are; ``fraction`` in (0, 1];
-    ``damping`` is raised, and the iterations with it, if exemplars swing. ``callback(iteration, n_exemplars)`` hears
-    every iteration of every trial on all points, each from 1. Memory is that of one run.
+    ``fraction`` in (0, 1]; damping is raised above that of ``settings``, and the iterations with it, if exemplars
+    swing. ``callback(iteration, n_exemplars)`` hears every iteration of every trial on all points, each from 1. Memory
+    is that of one run.
 
     A trial that did not converge wins only if nothing else is near. If all similarities are equal, there are 1 or n
-    exemplars; the nearer (in ratio) is taken.
-
-    Raises :class:`InputError` for an unusable S, :class:`ConfigError` for numbers out of range.
+    exemplars; the nearer (in ratio) is taken. Raises :class:`ConfigError` for numbers out of range.
     """
-    check_parameters(damping=damping, max_iter=max_iter, convergence_iter=convergence_iter)
+    settings.checked()
     if not 0 < fraction <= 1:
         raise ConfigError(f"exemplar fraction is {fraction}", hint="choose it above 0, up to 1")
-    S = as_similarities(S, overwrite=overwrite_S)
-    n = len(S)
-    span = _span(S)
-    settings = _Settings(damping, max_iter, convergence_iter)
-
-    def search(points: Floats, callback: Progress | None) -> _Search:
-        engine = _Engine(prepare(points, random_state=random_state), callback)
-        return _Search(engine, settings, n=len(points), fraction=fraction, span=span)
-
-    rehearsal = None
-    if n > 2 * _SAMPLE:
-        sample = np.sort(np.random.default_rng(random_state).choice(n, max(_SAMPLE, n // 8), replace=False))
-        rehearsal = search(S[np.ix_(sample, sample)], None)
+    main = _Search(problem, settings, fraction, callback)
+    sample = problem.sample()
+    if sample is not None:
+        rehearsal = _Search(sample, settings, fraction, None)
         rehearsal.find()
-    main = search(S, callback)
-    if rehearsal is not None:
         main.learn(rehearsal)
     return main.find()
-
-
-def run_settled(
-    workspace: Workspace,
-    preference: float,
-    *,
-    damping: float,
-    max_iter: int,
-    convergence_iter: int,
-    callback: Progress | None,
-) -> tuple[AffinityPropagationResult, float]:
-    """Run with this preference, and again with more damping while it does not converge; return the last damping too.
-
-    The result may not have converged in the end; it says so.
-    """
-    engine = _Engine(workspace, callback)
-    settings: _Settings | None = _Settings(damping, max_iter, convergence_iter)
-    while settings is not None:
-        outcome = engine.run(preference, settings)
-        settings = None if outcome.converged else settings.raised()
-    assert outcome.result is not None  # a run is stopped only if the damping can be raised
-    return outcome.result, outcome.settings.damping
-
-
-class _SwingError(Exception):
-    """Raised inside a run whose number of exemplars swings, to end it."""
-
-
-class _Outcome(NamedTuple):
-    """What came of a run: K, its ``result`` (None if it was stopped), and whether K was ``steady`` at its end."""
-
-    exemplars: int
-    result: AffinityPropagationResult | None
-    steady: bool
-    settings: _Settings
-
-    @property
-    def converged(self) -> bool:
-        return self.result is not None and self.result.converged
-
-
-class _Settings(NamedTuple):
-    """Damping, and the numbers of iterations that go with it."""
-
-    damping: float
-    max_iter: int
-    convergence_iter: int
-
-    def raised(self) -> _Settings | None:
-        """Half as far from 1, iterations doubled; None if the damping is high already."""
-        if self.damping >= _DAMPED:
-            return None
-        return _Settings((1 + self.damping) / 2, 2 * self.max_iter, 2 * self.convergence_iter)
-
-
-class _Engine:
-    """Runs one problem at any preference and damping, and watches the number of exemplars."""
-
-    def __init__(self, workspace: Workspace, callback: Progress | None) -> None:
-        self._workspace = workspace
-        self._callback = callback
-
-    def run(self, preference: float, settings: _Settings) -> _Outcome:
-        """Run once; stopped early if K swings and the damping can be raised."""
-        counts: deque[int] = deque(maxlen=settings.convergence_iter)
-        patience = 0.5 * _TRANSIENT / (1 - settings.damping) + settings.convergence_iter
-
-        def watch(iteration: int, n_exemplars: int) -> None:
-            if self._callback is not None:
-                self._callback(iteration, n_exemplars)
-            counts.append(n_exemplars)
-            if iteration >= patience and max(counts) > _SWING * min(counts) + 1 and settings.raised():
-                raise _SwingError
-
-        result = None
-        with suppress(_SwingError):
-            result = run(self._workspace, preference, callback=watch, **settings._asdict())
-        exemplars = counts[-1] if result is None else len(result.exemplars)
-        steady = not counts or max(counts) <= (1 + _TOLERANCE) * min(counts) + 1
-        return _Outcome(exemplars, result, steady, settings)
 
 
 class _Point(NamedTuple):
@@ -212,14 +110,14 @@ class _Point(NamedTuple):
 class _Search:
     """Bracketed search for y = log K over x; y falls from log n at the left end to 0 at the right."""
 
-    def __init__(self, engine: _Engine, settings: _Settings, *, n: int, fraction: float, span: _Span) -> None:
-        scale = span.top - span.lowest or 1.0
-        self._engine = engine
+    def __init__(self, problem: Problem, settings: Settings, fraction: float, callback: Progress | None) -> None:
+        n, scale = problem.n, problem.top - problem.lowest or 1.0
+        self._problem = problem
         self._settings = settings
-        self._n = n
+        self._callback = callback
         self._wanted = max(1, round(fraction * n))
         self._y = math.log(self._wanted)
-        self._top = span.top + 1e-3 * scale
+        self._top = problem.top + 1e-3 * scale
         # Beyond these ends every point is an exemplar, as p > top, or one is, as p costs more than all the rest.
         self._left = _Point(math.log(1e-4 * scale), math.log(n))
         self._right = _Point(math.log(2 * n * scale), 0.0)
@@ -227,20 +125,23 @@ class _Search:
         self._slope = _SLOPE
         self._start = math.log(0.5 * scale) + (self._y - 0.5 * math.log(n)) / _SLOPE  # a guess
         self._trials: list[Trial] = []
-        self._best: tuple[float, _Outcome] | None = None
+        self._most = _TRIALS
+        self._best: tuple[float, Outcome] | None = None
 
     def learn(self, rehearsal: _Search) -> None:
         """Start near where the search on a sample of the points ended, with its slope and its damping."""
         x, outcome = rehearsal._found()
         self._slope = rehearsal._slope
         missed = (rehearsal._y - math.log(outcome.exemplars)) / self._slope
-        self._start = x + missed - _SHRINKAGE * math.log(self._n / rehearsal._n)
+        self._start = x + missed - _SHRINKAGE * math.log(self._problem.n / rehearsal._problem.n)
         self._settings = rehearsal._settings
+        self._trials = rehearsal._trials
+        self._most = len(self._trials) + _TRIALS
 
     def find(self) -> CalibratedPreference:
         """Run trials until one is near enough, the bracket is empty, or there were enough; return the best."""
         x = min(max(self._start, self._left.x), self._right.x)
-        while len(self._trials) < _TRIALS and self._right.x - self._left.x > _NARROW:
+        while len(self._trials) < self._most and self._right.x - self._left.x > _NARROW:
             outcome = self._try(x, self._settings)
             more = self._settings.raised()
             if more and not outcome.steady:
@@ -252,28 +153,27 @@ class _Search:
                 break
             self._note(_Point(x, math.log(outcome.exemplars)))
             x = self._next()
-        x, best = self._found()
+        _, best = self._found()
         assert best.result is not None
-        fraction = best.exemplars / self._n
-        return CalibratedPreference(self._preference(x), *best.settings, fraction, best.result, self._trials)
+        return CalibratedPreference(best.result, best.settings, self._trials)
 
     def _preference(self, x: float) -> float:
         return self._top - math.exp(x)
 
-    def _try(self, x: float, settings: _Settings) -> _Outcome:
+    def _try(self, x: float, settings: Settings) -> Outcome:
         """Run a trial, put it down, and keep it if it is the best."""
-        preference = self._preference(x)
-        outcome = self._engine.run(preference, settings)
-        self._trials.append(Trial(preference, outcome.exemplars / self._n, outcome.converged, settings.damping))
+        preference, n = self._preference(x), self._problem.n
+        outcome = run_watched(self._problem, preference, settings, self._callback)
+        self._trials.append(Trial(preference, outcome.exemplars / n, outcome.converged, settings.damping, n))
         if outcome.result and (self._best is None or self._distance(outcome) < self._distance(self._best[1])):
             self._best = x, outcome
         return outcome
 
-    def _found(self) -> tuple[float, _Outcome]:
+    def _found(self) -> tuple[float, Outcome]:
         assert self._best is not None  # the first bracket is not empty, and a run is stopped twice at most
         return self._best
 
-    def _distance(self, outcome: _Outcome) -> float:
+    def _distance(self, outcome: Outcome) -> float:
         doubt = 0.0 if outcome.converged else _UNCONVERGED if outcome.steady else _UNSTEADY
         return abs(math.log(outcome.exemplars) - self._y) + doubt
 
@@ -303,20 +203,3 @@ class _Search:
         if both_tried and not left.x + margin <= x <= right.x - margin:  # the line between the ends
             x = left.x + (left.y - self._y) / (left.y - right.y) * (right.x - left.x)
         return min(max(x, left.x + margin), right.x - margin)
-
-
-class _Span(NamedTuple):
-    """Smallest and largest similarity off the diagonal."""
-
-    lowest: float
-    top: float
-
-
-def _span(S: Floats) -> _Span:
-    """Of all similarities off the diagonal; 0, 0 for a single point."""
-    lowest, top = math.inf, -math.inf
-    for i, row in enumerate(S):
-        for part in (row[:i], row[i + 1 :]):
-            if len(part):
-                lowest, top = min(lowest, float(part.min())), max(top, float(part.max()))
-    return _Span(lowest, top) if len(S) > 1 else _Span(0.0, 0.0)

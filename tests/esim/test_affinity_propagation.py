@@ -13,7 +13,7 @@ from sklearn.cluster import affinity_propagation as scikit_learn
 
 from eimf_local.errors import ConfigError, InputError
 from eimf_local.esim import affinity_propagation as module
-from eimf_local.esim import message_passing
+from eimf_local.esim import message_passing, parallel
 from eimf_local.esim.affinity_propagation import affinity_propagation, similarities
 from eimf_local.esim.message_passing import Messages, pass_messages
 from tests.reference.affinity_propagation import iterate
@@ -54,7 +54,7 @@ def test_answers_equal_scikit_learn(n: int, damping: float, kind: str) -> None:
     centres, labels, n_iter = scikit_learn(
         S, preference=preference, damping=damping, random_state=7, return_n_iter=True
     )
-    ours = affinity_propagation(S, preference, damping, random_state=7)
+    ours = affinity_propagation(S, preference, damping, random_state=7, settle=False)
     assert np.array_equal(ours.exemplars, centres)
     assert np.array_equal(ours.labels, labels)
     assert ours.n_iter == n_iter
@@ -71,7 +71,7 @@ def test_answers_equal_scikit_learn_when_noise_decides(n: int, kind: str) -> Non
     else:
         S = rng.normal(size=(n, n))
     centres, labels, n_iter = scikit_learn(S, preference=-4.0, max_iter=120, random_state=0, return_n_iter=True)
-    ours = affinity_propagation(S, -4.0, max_iter=120)
+    ours = affinity_propagation(S, -4.0, max_iter=120, settle=False)
     assert ours.n_iter == n_iter
     assert np.array_equal(ours.exemplars, centres)
     assert np.array_equal(ours.labels, labels)
@@ -97,7 +97,7 @@ def test_messages_equal_reference(dtype: type) -> None:
 def test_messages_do_not_depend_on_threads(dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = []
     for threads in (1, 2, 5):
-        monkeypatch.setattr(message_passing, "_thread_count", lambda threads=threads: threads)
+        monkeypatch.setattr(message_passing, "thread_count", lambda threads=threads: threads)
         S = blobs(700, seed=2).astype(dtype)
         messages = Messages(S, np.zeros_like(S), np.zeros_like(S))
         with closing(pass_messages(messages, damping=0.5)) as evidences:
@@ -170,6 +170,24 @@ def test_when_points_are_doubled_doubles_share_a_cluster() -> None:
     assert (result.labels.reshape(40, 3) == result.labels.reshape(40, 3)[:, :1]).all()
 
 
+def test_a_run_that_does_not_settle_is_repeated_with_more_damping() -> None:
+    rng = np.random.default_rng(8)
+    centres = 9 * rng.normal(size=(4, 3))
+    S = similarities(np.repeat(centres[np.arange(40) % 4] + 0.1 * rng.normal(size=(40, 3)), 3, axis=0))
+    once, settled = affinity_propagation(S, settle=False), affinity_propagation(S)
+    assert (once.converged, once.damping) == (False, 0.5)
+    assert (settled.converged, settled.damping, len(settled.exemplars)) == (True, 0.75, 4)
+
+
+def test_without_refinement_exemplars_are_those_of_the_messages() -> None:
+    S = blobs(200, seed=16)
+    raw, refined = (affinity_propagation(S, -30.0, max_iter=9, settle=False, refine=refine) for refine in (False, True))
+    assert len(raw.exemplars) == len(refined.exemplars)
+    assert raw.net_similarity <= refined.net_similarity
+    assert not np.array_equal(raw.exemplars, refined.exemplars)
+    assert np.array_equal(raw.exemplar_of[raw.exemplars], raw.exemplars)
+
+
 def test_when_there_is_one_point() -> None:
     result = affinity_propagation(np.zeros((1, 1)), -5.0)
     assert (result.exemplars.tolist(), result.labels.tolist()) == ([0], [0])
@@ -212,7 +230,7 @@ def test_when_preference_is_above_all_similarities_every_point_is_an_exemplar(dt
 
 
 def test_when_it_does_not_converge_every_point_still_has_an_exemplar() -> None:
-    result = affinity_propagation(blobs(60, seed=10), max_iter=12)
+    result = affinity_propagation(blobs(60, seed=10), max_iter=12, settle=False)
     assert (result.converged, result.n_iter) == (False, 12)
     assert len(result.exemplars) >= 1
     assert np.array_equal(result.exemplar_of[result.exemplars], result.exemplars)
@@ -221,7 +239,9 @@ def test_when_it_does_not_converge_every_point_still_has_an_exemplar() -> None:
 def test_when_no_point_is_an_exemplar_the_most_central_one_is() -> None:
     S = blobs(60, seed=11)
     counts: list[int] = []
-    result = affinity_propagation(S, -500.0, max_iter=1, callback=lambda _, n_exemplars: counts.append(n_exemplars))
+    result = affinity_propagation(
+        S, -500.0, max_iter=1, settle=False, callback=lambda _, n_exemplars: counts.append(n_exemplars)
+    )
     assert counts == [0]
     assert not result.converged
     assert result.exemplars.tolist() == [S.sum(axis=0).argmax()]
@@ -236,7 +256,7 @@ def test_callback_hears_every_iteration() -> None:
 
 
 def test_interrupt_in_callback_ends_the_run_and_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(message_passing, "_thread_count", lambda: 3)
+    monkeypatch.setattr(message_passing, "thread_count", lambda: 3)
     before = threading.active_count()
 
     def interrupt(iteration: int, n_exemplars: int) -> None:
@@ -283,11 +303,11 @@ def test_parameters_out_of_range_are_refused(options: dict[str, Any]) -> None:
 def test_kernel_compiles_when_nothing_can_be_stored() -> None:
     namespace: dict[str, Any] = {}
     exec("def double(x):\n    return 2 * x", namespace)  # no file beside which numba could store it
-    assert message_passing._compiled(namespace["double"])(4) == 8
+    assert parallel.compiled(namespace["double"])(4) == 8
 
 
 def test_a_failing_thread_does_not_leave_the_others_waiting() -> None:
-    turns = message_passing._Turns()
+    turns = parallel.Turns()
     done: list[int] = []
 
     def work(number: int) -> None:
@@ -297,15 +317,15 @@ def test_a_failing_thread_does_not_leave_the_others_waiting() -> None:
             turns.wait(number)
             done.append(number)
 
-    with pytest.raises(MemoryError), message_passing._threads(3) as share_out:
+    with pytest.raises(MemoryError), parallel.threads(3) as share_out:
         share_out(work, 6)
     assert done == sorted(done)
     assert 1 not in done
 
 
-@pytest.mark.parametrize("elements", [1 << 22, 64])  # one block, and blocks of one or two rows
-def test_similarities_equal_squared_distances(elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_ELEMENTS", elements)
+@pytest.mark.parametrize("tile", [256, 5])
+def test_similarities_equal_squared_distances(tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TILE", tile)
     T = np.random.default_rng(14).normal(size=(37, 5)).astype(np.float32)
     T[20] = T[3]
     S = similarities(T)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from eimf_local.errors import ConfigError, InputError
+from eimf_local.errors import ConfigError
+from eimf_local.esim import affinity_propagation as dense
 from eimf_local.esim import preference as module
-from eimf_local.esim.affinity_propagation import affinity_propagation, as_similarities, prepare, similarities
-from eimf_local.esim.preference import CalibratedPreference, calibrate_preference, run_settled
+from eimf_local.esim.affinity_propagation import DenseProblem, affinity_propagation, similarities
+from eimf_local.esim.preference import CalibratedPreference
+from eimf_local.esim.propagation import AffinityPropagationResult, Progress, Settings
+
+PLAIN = Settings(0.5, 200, 15)
+
+
+def calibrate_preference(
+    S: np.ndarray, *, fraction: float, settings: Settings = PLAIN, callback: Progress | None = None, seed: int = 0
+) -> CalibratedPreference:
+    problem = DenseProblem(S.copy(), random_state=seed)
+    return module.calibrate_preference(problem, fraction=fraction, settings=settings, callback=callback)
 
 
 def blobs(n: int, seed: int, width: int = 8) -> np.ndarray:
@@ -49,10 +59,8 @@ def test_reaches_the_wanted_fraction_of_a_cloud_without_clusters(fraction: float
 @pytest.mark.parametrize("make", [blobs, cloud])
 def test_result_is_that_of_a_plain_run_with_the_settings_found(make: Any) -> None:
     S = make(200, seed=2)
-    found = calibrate_preference(S, fraction=0.03, random_state=4)
-    plain = affinity_propagation(
-        S, found.preference, found.damping, found.max_iter, found.convergence_iter, random_state=4
-    )
+    found = calibrate_preference(S, fraction=0.03, seed=4)
+    plain = affinity_propagation(S, found.result.preference, *found.settings, random_state=4, settle=False)
     assert np.array_equal(found.result.exemplars, plain.exemplars)
     assert np.array_equal(found.result.labels, plain.labels)
     assert (found.result.n_iter, found.result.net_similarity) == (plain.n_iter, plain.net_similarity)
@@ -62,18 +70,19 @@ def test_when_exemplars_swing_damping_and_iterations_are_raised() -> None:
     found = calibrate_preference(cloud(300, seed=1), fraction=0.03)
     assert not found.trials[0].converged
     assert found.trials[0].damping == 0.5
-    assert (found.damping, found.max_iter, found.convergence_iter) == (0.75, 400, 30)
+    assert found.settings == (0.75, 400, 30)
     assert found.trials[-1].damping == 0.75
 
 
 def test_large_problems_are_calibrated_on_a_sample_first(monkeypatch: pytest.MonkeyPatch) -> None:
     S = blobs(700, seed=3)
     direct = calibrate_preference(S, fraction=0.04)
-    monkeypatch.setattr(module, "_SAMPLE", 150)
+    monkeypatch.setattr(dense, "_SAMPLE", 150)
     rehearsed = calibrate_preference(S, fraction=0.04)
     assert_near(rehearsed, 0.04)
-    assert len(rehearsed.trials) <= 4
-    assert rehearsed.trials[0].preference != direct.trials[0].preference
+    assert {trial.points for trial in direct.trials} == {700}
+    assert {trial.points for trial in rehearsed.trials} == {150, 700}
+    assert sum(trial.points == 700 for trial in rehearsed.trials) <= 4
 
 
 def test_is_deterministic_and_leaves_similarities_alone() -> None:
@@ -87,7 +96,9 @@ def test_is_deterministic_and_leaves_similarities_alone() -> None:
 
 def test_trials_hold_the_chosen_one() -> None:
     found = calibrate_preference(blobs(300, seed=5), fraction=0.15)
-    assert (found.preference, found.fraction, found.result.converged, found.damping) in found.trials
+    result = found.result
+    assert (result.preference, found.fraction, result.converged, result.damping, 300) in found.trials
+    assert found.monotone
 
 
 @pytest.mark.parametrize(("fraction", "exemplars"), [(0.03, 1), (0.05, 1), (0.3, 60), (1.0, 60)])
@@ -105,12 +116,12 @@ def test_when_the_wanted_number_is_skipped_the_nearest_is_taken() -> None:
 
 
 def test_when_there_is_one_point_or_two() -> None:
-    assert calibrate_preference([[0.0]], fraction=0.03).fraction == 1
-    assert calibrate_preference([[0.0, -1.0], [-1.0, 0.0]], fraction=0.03).fraction == 0.5
+    assert calibrate_preference(np.zeros((1, 1)), fraction=0.03).fraction == 1
+    assert calibrate_preference(np.array([[0.0, -1.0], [-1.0, 0.0]]), fraction=0.03).fraction == 0.5
 
 
 def test_when_too_few_iterations_are_allowed_something_is_returned_and_says_so() -> None:
-    found = calibrate_preference(blobs(100, seed=6), fraction=0.05, max_iter=5)
+    found = calibrate_preference(blobs(100, seed=6), fraction=0.05, settings=Settings(0.5, 5, 15))
     assert not found.result.converged
     assert not any(trial.converged for trial in found.trials)
     assert found.result.labels.max() == len(found.result.exemplars) - 1
@@ -138,87 +149,72 @@ def test_fractions_out_of_range_are_refused(fraction: float) -> None:
         calibrate_preference(np.zeros((3, 3)), fraction=fraction)
 
 
-def test_unusable_similarities_are_refused() -> None:
-    with pytest.raises(InputError, match="NaN"):
-        calibrate_preference(np.array([[0, np.nan], [0, 0]]), fraction=0.5)
-
-
-@pytest.fixture
-def doubled() -> np.ndarray:
-    """Similarities of points that each occur three times: damping .5 does not settle at their median."""
-    rng = np.random.default_rng(8)
-    centres = 9 * rng.normal(size=(4, 3))
-    return similarities(np.repeat(centres[np.arange(40) % 4] + 0.1 * rng.normal(size=(40, 3)), 3, axis=0))
-
-
-def test_a_given_preference_is_run_with_more_damping_until_it_settles(doubled: np.ndarray) -> None:
-    median = float(np.median(doubled))
-    assert not affinity_propagation(doubled, median).converged
-    workspace = prepare(as_similarities(doubled, overwrite=False), random_state=0)
-    result, damping = run_settled(workspace, median, damping=0.5, max_iter=200, convergence_iter=15, callback=None)
-    assert (result.converged, damping, len(result.exemplars)) == (True, 0.75, 4)
-
-
 class Scripted:
-    """Stands in for the engine: K as a function of preference and damping, with steadiness and convergence."""
+    """A problem of pretended points: their exemplars as a function of preference and damping, steady and converged."""
 
-    n = 0
+    lowest, top = -4.0, 0.0
 
-    def __init__(self, outcome: Callable[[float, float], tuple[float, bool, bool]]) -> None:
+    def __init__(self, n: int, outcome: Callable[[float, float], tuple[float, bool, bool]]) -> None:
+        self.n = n
         self.outcome = outcome
 
-    def __call__(self, workspace: Any, callback: object) -> Scripted:
-        engine = Scripted(self.outcome)
-        engine.n = len(workspace.diagonal_noise)
-        return engine
-
-    def run(self, preference: float, settings: Any) -> Any:
+    def run(self, preference: Any, settings: Settings, callback: Progress | None) -> AffinityPropagationResult:
         share, steady, converged = self.outcome(preference, settings.damping)
         count = min(self.n, max(1, round(share * self.n)))
-        result = SimpleNamespace(exemplars=range(count), converged=converged)
-        return module._Outcome(count, result if steady else None, steady, settings)
+        assert callback is not None
+        for iteration in range(1, 400):
+            callback(iteration, count if steady or iteration % 2 else 5 * count + 5)
+        exemplars, labels = np.arange(count), np.zeros(self.n, np.int64)
+        return AffinityPropagationResult(exemplars, labels, 399, converged, 0.0, preference, settings.damping)
+
+    def sample(self) -> Scripted | None:
+        return Scripted(400, self.outcome) if self.n > 1000 else None
 
 
 def calibrate(
-    monkeypatch: pytest.MonkeyPatch, fraction: float, outcome: Callable[[float, float], tuple[float, bool, bool]]
+    fraction: float, outcome: Callable[[float, float], tuple[float, bool, bool]], n: int = 1000
 ) -> CalibratedPreference:
-    """Calibrate on 1,000 pretended points whose similarities lie between -4 and 0."""
-    S = -np.abs(np.subtract.outer(np.linspace(0, 4, 1000), np.linspace(0, 4, 1000)))
-    monkeypatch.setattr(module, "_Engine", Scripted(outcome))
-    return calibrate_preference(S, fraction=fraction)
+    return module.calibrate_preference(Scripted(n, outcome), fraction=fraction, settings=PLAIN)
 
 
 @pytest.mark.parametrize("fraction", [0.02, 0.1, 0.3])
-def test_when_the_number_is_not_monotone_in_the_preference(fraction: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_the_number_is_not_monotone_in_the_preference(fraction: float) -> None:
     def wavy(preference: float, damping: float) -> tuple[float, bool, bool]:
         return 0.1 * abs(preference) ** -0.8 * (1 + 0.3 * np.sin(17 * np.log(abs(preference) + 1e-9))), True, True
 
-    found = calibrate(monkeypatch, fraction, wavy)
+    found = calibrate(fraction, wavy)
     assert abs(found.fraction - fraction) <= 0.05 * fraction
     preferences = [trial.preference for trial in found.trials]
     assert len(set(preferences)) == len(preferences)
 
 
-def test_when_the_number_jumps_over_the_wanted_one_trials_close_in_on_the_jump(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = calibrate(monkeypatch, 0.1, lambda preference, damping: (0.2 if preference > -3 else 0.02, True, True))
+def test_when_larger_preferences_gave_fewer_exemplars_it_is_told() -> None:
+    found = calibrate_preference(blobs(100, seed=9), fraction=0.2)
+    trials = [module.Trial(-1.0 * k, fraction, True, 0.5, 100) for k, fraction in enumerate([0.4, 0.2, 0.3])]
+    assert not module.CalibratedPreference(found.result, found.settings, trials).monotone
+    ignored = [trials[2]._replace(converged=False), trials[2]._replace(points=50)]
+    assert module.CalibratedPreference(found.result, found.settings, trials[:2] + ignored).monotone
+
+
+def test_when_the_number_jumps_over_the_wanted_one_trials_close_in_on_the_jump() -> None:
+    found = calibrate(0.1, lambda preference, damping: (0.2 if preference > -3 else 0.02, True, True))
     assert found.fraction == 0.2  # twice too many is nearer than a fifth
     assert min(abs(trial.preference + 3) for trial in found.trials) < 0.1
     assert len({trial.preference for trial in found.trials}) == len(found.trials) <= 12
 
 
-def test_when_a_few_points_flicker_one_more_run_lets_them_settle(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = calibrate(monkeypatch, 0.1, lambda preference, damping: (0.1 * abs(preference) ** -1, True, damping > 0.5))
+def test_when_a_few_points_flicker_one_more_run_lets_them_settle() -> None:
+    found = calibrate(0.1, lambda preference, damping: (0.1 * abs(preference) ** -1, True, damping > 0.5))
     assert abs(found.fraction - 0.1) <= 0.003
     assert [trial.converged for trial in found.trials[-2:]] == [False, True]
-    assert (found.damping, found.trials[-2].damping) == (0.75, 0.5)
+    assert (found.settings.damping, found.trials[-2].damping) == (0.75, 0.5)
 
 
-def test_when_the_sample_swings_all_points_are_damped_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SAMPLE", 400)
-
+def test_when_the_sample_swings_all_points_are_damped_from_the_start() -> None:
     def calm_when_damped(preference: float, damping: float) -> tuple[float, bool, bool]:
         return 0.1 * abs(preference) ** -1, damping > 0.5, damping > 0.5
 
-    found = calibrate(monkeypatch, 0.05, calm_when_damped)
-    assert {trial.damping for trial in found.trials} == {0.75}
+    found = calibrate(0.05, calm_when_damped, n=2000)
+    assert found.trials[0].damping == 0.5
+    assert {trial.damping for trial in found.trials if trial.points == 2000} == {0.75}
     assert abs(found.fraction - 0.05) <= 0.0015
