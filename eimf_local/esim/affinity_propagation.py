@@ -141,17 +141,19 @@ def as_similarities(S: ArrayLike, *, overwrite: bool) -> Floats:
 class DenseProblem:
     """Points given by all their similarities; see :class:`Problem`.
 
+    ``device``: torch's name of an accelerator to pass the messages on; None is the processor.
     ``S``: as :func:`as_similarities` returns it; it is changed: noise against ties is added, and its diagonal is each
     run's. The noise is scikit-learn's: (eps S + 100 tiny) z, z standard normal from ``RandomState(random_state)`` in
     row order; that on the diagonal waits for the preference.
     """
 
-    def __init__(self, S: Floats, *, random_state: int, refine: bool = True) -> None:
+    def __init__(self, S: Floats, *, random_state: int, refine: bool = True, device: str | None = None) -> None:
         self.n = len(S)
         self.lowest, self.top = _span(S)
         self._S = S
         self._random_state = random_state
         self._refine = refine
+        self._device = device
         generator = np.random.RandomState(random_state)
         self._diagonal_noise = np.empty(self.n)
         for lo, hi in _row_blocks(self.n):
@@ -171,7 +173,7 @@ class DenseProblem:
         else:
             S.flat[:: n + 1] = preferences
             S.flat[:: n + 1] = _add_noise(S.diagonal().copy(), self._diagonal_noise)
-            evidence, n_iter, converged = _iterate(S, settings, callback)
+            evidence, n_iter, converged = _iterate(S, settings, callback, self._device)
             chosen = np.flatnonzero(evidence > 0)
             exemplars = chosen if len(chosen) else np.array([evidence.argmax()])
             if self._refine:
@@ -191,11 +193,16 @@ class DenseProblem:
             return None
         size = max(_SAMPLE, self.n // 8)
         points = np.sort(np.random.default_rng(self._random_state).choice(self.n, size, replace=False))
-        return DenseProblem(self._S[np.ix_(points, points)], random_state=self._random_state, refine=self._refine)
+        S = self._S[np.ix_(points, points)]
+        return DenseProblem(S, random_state=self._random_state, refine=self._refine, device=self._device)
 
 
-def _iterate(S: Floats, settings: Settings, callback: Progress | None) -> tuple[Floats, int, bool]:
+def _iterate(S: Floats, settings: Settings, callback: Progress | None, device: str | None) -> tuple[Floats, int, bool]:
     """Iterate until the exemplars stay; return the evidence R(i,i) + A(i,i) [n], iterations, and whether they did."""
+    if device is not None:
+        from .device_messages import pass_messages_on  # torch takes seconds to load
+
+        return _until_unchanged(pass_messages_on(device, S, damping=settings.damping), settings, callback)
     if len(S) > _SMALL:
         with suppress(TooManyError):
             messages = pass_pruned_messages(_rows_of(S), len(S), S.dtype.type, damping=settings.damping)
