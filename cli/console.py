@@ -11,9 +11,11 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import TimeElapsedColumn as ElapsedColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.table import Column, Table
+from rich.text import Text
 
 from eimf_local.progress import Reporter
 
@@ -37,7 +39,7 @@ class ConsoleReporter(Reporter):
             return
         if task not in self._tasks:
             self._tasks[task] = self._progress.add_task(escape(task), total=total or None, note="")
-        self._progress.update(self._tasks[task], completed=done, total=total or None, note=escape(note))
+        self._progress.update(self._tasks[task], completed=done, total=total or None, note=note)
         if total and done >= total:
             self._progress.refresh()
             del self._tasks[task]
@@ -50,7 +52,21 @@ class ConsoleReporter(Reporter):
         finished = total > 0 and done >= total
         if finished or now - self._logged.setdefault(task, now) >= _LOG_SECONDS:
             self._logged[task] = now
-            self.say(f"{task} {done}/{total or '?'} {note}".rstrip())
+            self.say(f"{task} {done}/{total} {note}".rstrip() if total else f"{task}, {note}")
+
+
+class _Count(MofNCompleteColumn):
+    """Done of total; nothing where the total is unknown."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task)
+
+
+class _Note(ProgressColumn):
+    """The live remark on one line, or on as many as it needs where it must tell what the count cannot."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["note"], no_wrap=task.total is not None, overflow="ellipsis")
 
 
 @contextmanager
@@ -59,10 +75,10 @@ def reporting() -> Iterator[ConsoleReporter]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
+        _Count(),
+        ElapsedColumn(),
         TimeLeftColumn(),
-        TextColumn("{task.fields[note]}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        _Note(table_column=Column(ratio=1)),
     )
     console = Console(stderr=True)
     with Progress(*columns, console=console, expand=True, disable=not console.is_terminal) as progress:

@@ -17,8 +17,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..errors import ConfigError, InputError
 from .affinity_propagation import DenseProblem, similarities
+from .hierarchical_propagation import HierarchicalProblem, sparse_problem
+from .neighbours import similarities_to
 from .preference import calibrate_preference
 from .propagation import AffinityPropagationResult, Progress, Settings, run_settled
+from .sparse_propagation import Engine, SparseProblem
 
 Vectors = NDArray[np.float32]
 Record = dict[str, Any]
@@ -47,39 +50,44 @@ def choose_exemplars(
     *,
     method: Method = "affinity-propagation",
     fraction: float = 0.03,
-    count: int | None = None,
     preference: float | None = None,
-    damping: float = 0.5,
-    max_iterations: int = 200,
-    convergence_iterations: int = 15,
+    settings: Settings = Settings(0.5, 200, 15),  # noqa: B008  immutable
     seed: int = 0,
+    engine: Engine = "dense",
+    device: str = "cpu",
     callback: Progress | None = None,
+    search_callback: Progress | None = None,
 ) -> Exemplars:
     """Choose exemplars among U users.
 
-    ``T``: float32 [U, T], the users' text vectors. The wanted number is ``count``, else round(``fraction`` U), at
-    least 1. ``affinity-propagation`` reaches it nearly, by calibration, unless ``preference`` is given, and then
-    whatever that gives; ``damping`` and iterations as in :func:`affinity_propagation`, damping raised if exemplars do
-    not settle. ``kmeans`` takes the member nearest to each mean, ``random`` a draw; both reach the number exactly.
-    ``callback(iteration, n_exemplars)`` hears the iterations of affinity propagation.
+    ``T``: float32 [U, T], the users' text vectors. The wanted number is round(``fraction`` U), at least 1.
+    ``affinity-propagation`` reaches it nearly, by calibration, unless ``preference`` is given, and then whatever that
+    gives; ``settings`` are :func:`affinity_propagation`'s, damping raised if exemplars do not settle; ``engine``
+    as :func:`choose_engine` says, ``device`` torch's name of the dense one's. ``kmeans`` takes the member nearest to
+    each mean, ``random`` a draw; both reach the number exactly. ``callback(iteration, n_exemplars)`` hears the
+    iterations of affinity propagation, ``search_callback(done, total)`` the search for neighbours that comes before
+    it in the sparse engine.
 
     The record has method, users, wanted and reached number, seed, ``repaired`` (clusters whose centre was not one of
     their members and went to the member nearest their mean; every one under k-means) and for affinity propagation
-    preference, damping, n_iter, converged, net_similarity and, if calibrated, the trials.
+    engine, preference, damping, n_iter, converged, net_similarity; if calibrated, the trials and whether they were
+    monotone; of the sparse engine the recall of its search, and the number of groups if it went by way of these.
 
     Raises :class:`InputError` for vectors that are empty or not finite; :class:`ConfigError` for a number of exemplars
     out of range or an unknown method.
     """
     _check_vectors(T)
-    wanted = _wanted(len(T), fraction, count)
+    if not 0 < fraction <= 1:
+        raise ConfigError(f"exemplar fraction is {fraction}", hint="choose it above 0, up to 1")
+    wanted = max(1, round(fraction * len(T)))
     if method == "affinity-propagation":
+        settings.checked()
+        aim = wanted if preference is None else None
+        problem = _problem(
+            T, engine, wanted=aim, preference=preference, seed=seed, device=device, callback=search_callback
+        )
         result, record = _propagate(
-            T,
-            fraction=wanted / len(T),
-            preference=preference,
-            settings=Settings(damping, max_iterations, convergence_iterations),
-            seed=seed,
-            callback=callback,
+            problem, fraction=wanted / len(T), preference=preference, settings=settings, callback=callback
         )
         rows, repaired = complete_centres(T, result.labels, result.exemplars)
     elif method == "kmeans":
@@ -91,7 +99,11 @@ def choose_exemplars(
     else:
         raise ConfigError(f"unknown method {method!r}", hint="affinity-propagation, kmeans or random")
     rows = np.sort(rows).astype(np.int64)
-    assignment, similarity = assign_to(T[rows], T, rows=rows)
+    if method == "affinity-propagation" and engine == "sparse":  # users beyond number: each has its most similar one
+        similarity = similarities_to(T, T, result.exemplar_of[:, None])[:, 0].astype(np.float32)
+        assignment = result.labels
+    else:
+        assignment, similarity = assign_to(T[rows], T, rows=rows)
     common = {"method": method, "users": len(T), "wanted": wanted, "exemplars": len(rows), "seed": seed}
     fractions = {"fraction": len(rows) / len(T), "repaired": repaired}
     return Exemplars(rows, assignment, similarity, common | fractions | record)
@@ -146,19 +158,38 @@ def complete_centres(
     return completed, len(missing)
 
 
-def _propagate(
+_Problem = DenseProblem | SparseProblem | HierarchicalProblem
+
+
+def _problem(
     T: Vectors,
+    engine: Engine,
+    *,
+    wanted: int | None,
+    preference: float | None,
+    seed: int,
+    device: str,
+    callback: Progress | None,
+) -> _Problem:
+    if engine == "sparse":
+        return sparse_problem(T, wanted=wanted, preference=preference, seed=seed, callback=callback)
+    return DenseProblem(similarities(T), random_state=seed, device=None if device == "cpu" else device)
+
+
+def _propagate(
+    problem: _Problem,
     *,
     fraction: float,
     preference: float | None,
     settings: Settings,
-    seed: int,
     callback: Progress | None,
 ) -> tuple[AffinityPropagationResult, Record]:
     """Affinity propagation of the users, with the preference given or calibrated; the result and its record."""
-    settings.checked()
-    problem = DenseProblem(similarities(T), random_state=seed)
-    record: Record = {}
+    record: Record = {"engine": "dense"}
+    if not isinstance(problem, DenseProblem):
+        record = {"engine": "sparse", "recall": problem.recall}
+    if isinstance(problem, HierarchicalProblem):
+        record["groups"] = problem.groups
     if preference is None:
         calibrated = calibrate_preference(problem, fraction=fraction, settings=settings, callback=callback)
         result = calibrated.result
@@ -189,16 +220,6 @@ def _filled_up(T: Vectors, rows: NDArray[np.int64], wanted: int) -> NDArray[np.i
     _, similarity = assign_to(T[rows], T)
     similarity[rows] = np.inf  # not again
     return np.concatenate([rows, np.argsort(similarity, kind="stable")[: wanted - len(rows)]])
-
-
-def _wanted(users: int, fraction: float, count: int | None) -> int:
-    if count is None:
-        if not 0 < fraction <= 1:
-            raise ConfigError(f"exemplar fraction is {fraction}", hint="choose it above 0, up to 1")
-        return max(1, round(fraction * users))
-    if not 1 <= count <= users:
-        raise ConfigError(f"{count} exemplars of {users} users", hint="choose from 1 to the number of users")
-    return count
 
 
 def _check_vectors(T: Vectors) -> None:

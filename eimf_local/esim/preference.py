@@ -193,13 +193,14 @@ class _Search:
     def _next(self) -> float:
         """x of the next trial: along the last slope, kept within the bracket; now and then the bracket is halved."""
         left, right, last = self._left, self._right, self._known[-1]
-        both_tried = left in self._known and right in self._known
-        if both_tried and len(self._known) % 4 == 0:
-            return (left.x + right.x) / 2
         step = (self._y - last.y) / self._slope
-        if not both_tried and len(self._known) > 1:  # none beyond yet: go on in longer and longer steps
-            step = math.copysign(max(abs(step), 2 * abs(last.x - self._known[-2].x)), step)
+        if not (left in self._known and right in self._known):
+            if len(self._known) > 1:  # none beyond yet: go on in longer and longer steps
+                step = math.copysign(max(abs(step), 2 * abs(last.x - self._known[-2].x)), step)
+            return min(max(last.x + step, left.x), right.x)
+        if len(self._known) % 4 == 0:
+            return (left.x + right.x) / 2
         x, margin = last.x + step, 0.05 * (right.x - left.x)
-        if both_tried and not left.x + margin <= x <= right.x - margin:  # the line between the ends
+        if not left.x + margin <= x <= right.x - margin:  # the line between the ends
             x = left.x + (left.y - self._y) / (left.y - right.y) * (right.x - left.x)
         return min(max(x, left.x + margin), right.x - margin)

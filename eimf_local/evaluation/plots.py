@@ -26,7 +26,7 @@ INK, MUTED, LINE, PAPER = "#1d2330", "#5d6675", "#d9dde4", "#d9822b"
 GROUP_COLOURS = {"baseline": "#9aa5b4", "method": "#1f5fa8", "control": "#8fb8de", "ablation": "#b9a3cf"}
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 CURVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#000000")
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "eimf-local",
     "font.size": 10.0,
@@ -52,7 +52,7 @@ _STYLE: dict[Any, Any] = {
 def results_plot(rows: Sequence[ResultRow], metrics: Sequence[str]) -> str:
     """Bars with 95% intervals, one panel a metric; a diamond marks the paper's value."""
     shown = [row for row in rows if row.metrics]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.5, 1.5 + 0.34 * len(shown)), layout="constrained")
         panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
         for panel, metric in zip(panels, metrics, strict=True):
@@ -60,7 +60,7 @@ def results_plot(rows: Sequence[ResultRow], metrics: Sequence[str]) -> str:
         panels[0].set_yticks(range(len(shown)), [clean(row.label, 44) for row in shown])
         panels[0].invert_yaxis()
         _results_legend(figure, shown)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def curves_plot(conditions: Sequence[Condition], metric: str = "Recall@50") -> str | None:
@@ -68,7 +68,7 @@ def curves_plot(conditions: Sequence[Condition], metric: str = "Recall@50") -> s
     trained = [condition for condition in conditions if any(_points(condition, metric))]
     if not trained:
         return None
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.5, 4.6), layout="constrained")
         axes = figure.subplots()
         for number, condition in enumerate(trained):
@@ -78,7 +78,7 @@ def curves_plot(conditions: Sequence[Condition], metric: str = "Recall@50") -> s
         axes.set(xlabel="training step", ylabel=f"{metric}, validation users", title=f"{metric} while training")
         axes.set_ylim(bottom=0)
         figure.legend(loc="outside right upper")
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def losses_plot(condition: Condition) -> str | None:
@@ -89,7 +89,7 @@ def losses_plot(condition: Condition) -> str | None:
         return None
     columns = min(4, len(terms))
     height = -(-len(terms) // columns)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.5, 0.5 + 2.1 * height), layout="constrained")
         panels = figure.subplots(height, columns, squeeze=False).ravel()
         for panel, term in zip(panels, terms, strict=False):
@@ -101,7 +101,7 @@ def losses_plot(condition: Condition) -> str | None:
         for panel in panels[len(terms) :]:
             panel.set_visible(False)
         figure.supxlabel("training step", fontsize=10)
-        return _svg(figure)
+        return svg_of(figure)
 
 
 def _bars(axes: Axes, rows: Sequence[ResultRow], metric: str) -> None:
@@ -154,12 +154,13 @@ def _curves(axes: Axes, curves: Sequence[Sequence[tuple[int, float]]], colour: s
     axes.plot(*np.array(whole).T, color=colour, linestyle=dash, linewidth=2, marker="o", markersize=3, label=label)
 
 
-def _svg(figure: Figure) -> str:
-    """The figure as an <svg> element for an HTML page."""
+def svg_of(figure: Figure, *, widest: str | None = None) -> str:
+    """The figure as an <svg> element for an HTML page; ``widest``: a CSS length that it does not grow beyond."""
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
-    return re.sub(r'<g id="[^"]*"', "<g", text).strip()  # names that several drawings would share
+    text = re.sub(r'<g id="[^"]*"', "<g", text).strip()  # names that several drawings would share
+    return text if widest is None else text.replace("<svg ", f'<svg style="max-width: {widest}" ', 1)

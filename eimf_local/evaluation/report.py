@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from ..artifacts import digest_of, write_json, write_text
 from ..errors import ArtifactError
-from . import paper, plots, report_content, report_html, report_markdown, report_words
+from . import paper, plots, report_content, report_exemplars, report_html, report_markdown, report_words
 from .report_analysis import Results, analyse, not_run_rows
 from .report_blocks import Block, Column, Figure, Heading, Note, Paragraph, Row, Table
 from .report_data import REMEDY, Grid, GridRecord, load_grid, load_record, parse, read_json
@@ -28,14 +28,16 @@ def write_report(grid_folder: Path) -> None:
     """
     grid = load_grid(grid_folder)
     results = analyse(grid, digest_of(read_json(grid_folder / "grid.json")))
-    blocks = list(_report(grid, results))
+    blocks = list(_report(grid_folder, grid, results))
     write_text(grid_folder / "report.md", report_markdown.render(blocks))
     write_text(grid_folder / "report.html", report_html.render(blocks))
     write_json(grid_folder / "metrics.json", asdict(results))
 
 
-def write_results_page(grid_folders: list[Path], out: Path) -> None:
+def write_results_page(grid_folders: list[Path], out: Path, sections: Sequence[Path] = ()) -> None:
     """Write docs/results.md from grids that have their reports: one section a data set, then what was not run.
+
+    ``sections``: Markdown files that follow as they are, such as the benchmarks'.
 
     Raises:
         ArtifactError: a folder's ``grid.json`` or ``metrics.json`` is missing or damaged, or they do not belong
@@ -43,7 +45,8 @@ def write_results_page(grid_folders: list[Path], out: Path) -> None:
         StorageError: the page cannot be written.
     """
     grids = [_stored(folder) for folder in grid_folders]
-    write_text(out, report_markdown.render(_results_page(grids)))
+    page = report_markdown.render(_results_page(grids))
+    write_text(out, "\n".join([page, *(section.read_text("utf-8") for section in sections)]))
 
 
 def _stored(folder: Path) -> tuple[GridRecord, Results]:
@@ -54,7 +57,7 @@ def _stored(folder: Path) -> tuple[GridRecord, Results]:
     return record, results
 
 
-def _report(grid: Grid, results: Results) -> Iterator[Block]:
+def _report(grid_folder: Path, grid: Grid, results: Results) -> Iterator[Block]:
     record = grid.record
     yield Heading(1, f"EIMF on {record.dataset.name}")
     yield from report_content.summary(results)
@@ -68,6 +71,7 @@ def _report(grid: Grid, results: Results) -> Iterator[Block]:
     yield from report_content.controls(results)
     yield from report_content.reproduction(results)
     yield from report_content.interest_quality(record)
+    yield from report_exemplars.exemplars(grid_folder, record)
     yield from report_content.examples(record)
     yield from _training(grid, results)
     yield from report_content.stages(record)

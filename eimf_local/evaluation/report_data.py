@@ -71,7 +71,8 @@ class InterestRecord:
     ``path_counts``: answers by the way they were obtained (constrained, retry, salvage, imported). ``auc``: interest
     AUC of "interests", "titles", "tfidf" and "shuffled" over ``judged_users``, where measured; ``auc_differences``:
     that of "interests" minus each of the others, paired. ``exemplars_digest``: of the exemplar users; two LLMs are
-    compared only where it is given and equal (SPEC section 7).
+    compared only where it is given and equal (SPEC section 7). ``folder``: of the artefact, relative to the grid's;
+    interests/``name`` unless given.
     """
 
     name: str
@@ -89,6 +90,7 @@ class InterestRecord:
     recovery: Recovery | None = None
     examples: list[Example] | None = None
     exemplars_digest: str | None = None
+    folder: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pytest
 from eimf_local.errors import ConfigError, InputError
 from eimf_local.esim.affinity_propagation import affinity_propagation, similarities
 from eimf_local.esim.exemplars import assign_to, choose_exemplars, complete_centres
+from eimf_local.esim.propagation import Settings
 
 METHODS = pytest.mark.parametrize("method", ["affinity-propagation", "kmeans", "random"])
 
@@ -79,14 +80,14 @@ def test_given_preference_is_not_calibrated() -> None:
 @pytest.mark.parametrize("method", ["kmeans", "random"])
 @pytest.mark.parametrize("wanted", [1, 7, 200])
 def test_controls_reach_the_number_exactly(method: Any, wanted: int) -> None:
-    chosen = choose_exemplars(users(), method=method, count=wanted)
+    chosen = choose_exemplars(users(), method=method, fraction=wanted / 200)
     assert len(np.unique(chosen.rows)) == wanted
 
 
 @METHODS
 def test_when_users_have_the_same_text_exemplars_are_still_distinct_users(method: Any) -> None:
     T = np.repeat(users(4), 10, axis=0)  # four texts, forty users
-    chosen = choose_exemplars(T, method=method, count=6)
+    chosen = choose_exemplars(T, method=method, fraction=6 / 40)
     assert len(np.unique(chosen.rows)) == len(chosen.rows)
     assert len(chosen.rows) == (4 if method == "affinity-propagation" else 6)
     assert np.array_equal(chosen.assignment[chosen.rows], np.arange(len(chosen.rows)))
@@ -107,7 +108,7 @@ def test_when_there_is_one_user(method: Any) -> None:
 
 def test_k_means_exemplar_is_the_member_nearest_the_mean() -> None:
     T = np.array([[0, 0], [1, 0], [3, 0], [100, 0], [101, 0], [104, 0]], np.float32)  # means 4/3 and 101 2/3
-    chosen = choose_exemplars(T, method="kmeans", count=2)
+    chosen = choose_exemplars(T, method="kmeans", fraction=2 / 6)
     assert chosen.rows.tolist() == [1, 4]
     assert chosen.assignment.tolist() == [0, 0, 0, 1, 1, 1]
     assert chosen.similarity.tolist() == [-1, 0, -4, -1, 0, -9]
@@ -116,7 +117,7 @@ def test_k_means_exemplar_is_the_member_nearest_the_mean() -> None:
 
 def test_random_draw_depends_on_the_seed_only() -> None:
     rows = [
-        choose_exemplars(users(seed=s), method="random", count=20, seed=d).rows for s, d in [(0, 0), (1, 0), (0, 1)]
+        choose_exemplars(users(seed=s), method="random", fraction=0.1, seed=d).rows for s, d in [(0, 0), (1, 0), (0, 1)]
     ]
     assert np.array_equal(rows[0], rows[1])
     assert not np.array_equal(rows[0], rows[2])
@@ -158,6 +159,20 @@ def test_of_given_exemplars_with_the_same_text_the_first_is_taken_whatever_round
         assert not assign_to(same, T)[0].any()
 
 
+def test_the_sparse_engine_assigns_every_user_to_its_most_similar_exemplar() -> None:
+    T = users(600)
+    searched: list[tuple[int, int]] = []
+    chosen = choose_exemplars(
+        T, fraction=0.05, engine="sparse", search_callback=lambda *arguments: searched.append(arguments)
+    )
+    assignment, similarity = assign_to(T[chosen.rows], T, rows=chosen.rows)
+    assert np.array_equal(chosen.assignment, assignment)
+    np.testing.assert_allclose(chosen.similarity, similarity, atol=1e-6)
+    assert abs(len(chosen.rows) - 30) <= 2
+    assert (chosen.record["engine"], chosen.record["recall"]) == ("sparse", 1.0)
+    assert searched[-1] == (600, 600)
+
+
 def test_callback_hears_affinity_propagation() -> None:
     heard: list[tuple[int, int]] = []
     choose_exemplars(users(), callback=lambda *arguments: heard.append(arguments))
@@ -173,7 +188,7 @@ def test_unusable_vectors_are_refused(method: Any, T: np.ndarray) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"fraction": 0.0}, {"fraction": 1.5}, {"count": 0}, {"count": 201}, {"method": "k-medoids"}, {"damping": 0.1}],
+    [{"fraction": 0.0}, {"fraction": 1.5}, {"method": "k-medoids"}, {"settings": Settings(0.1, 9, 9)}],
 )
 def test_settings_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"exemplar|method|damping"):

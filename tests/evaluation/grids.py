@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from eimf_local.artifacts import write
 from eimf_local.evaluation.metrics import per_user
 
 HOSTILE = '<script>alert("x")</script> | **bold** [a](http://evil.example/x) <|im_end|> \u202egnp.exe\x07'
@@ -135,3 +136,22 @@ def _ranking(generator, labels, ease, quality):
         scores[0] = -1
         rows.append(np.argsort(-scores)[:50])
     return np.array(rows)
+
+
+def write_interests(path: Path, *, choice=None, titles=("Pens", "Ink"), with_map=True, drawn=None) -> None:
+    """An interests artefact with what a report reads of one: 30 users, a cluster a title, ``drawn`` rows on its map."""
+    rng = np.random.default_rng(0)
+    cluster = np.concatenate([np.arange(len(titles)), rng.integers(0, len(titles), 30 - len(titles))])
+    users = pl.DataFrame({"user": [f"U{number}" for number in range(30)], "cluster": cluster})
+    x, y = rng.normal(size=(2, 30)).astype(np.float32)
+    columns = {"x": x, "y": y, "exemplar": np.arange(30) < len(titles)}
+    user_map = users.with_columns(**columns, title=pl.Series([*titles, *[None] * (30 - len(titles))]))
+
+    def fill(folder: Path) -> None:
+        (folder / "exemplars.json").write_text(json.dumps({"method": "given", **(choice or {})}), encoding="utf-8")
+        users.write_parquet(folder / "assignment.parquet")
+        if with_map:
+            user_map[drawn or list(range(30))].write_parquet(folder / "map.parquet")
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(path, "interests", {}, {"dataset": "0" * 64}, fill)
