@@ -42,7 +42,7 @@ def infer_interests(
     from eimf_local.config import load_config
     from eimf_local.data.user_list import read_user_list
     from eimf_local.esim.encoder import load_encoder
-    from eimf_local.esim.model_files import resolve_model
+    from eimf_local.esim.model_files import resolve_llm
     from eimf_local.stages.datasets import open_dataset
     from eimf_local.stages.interests import infer
 
@@ -55,7 +55,7 @@ def infer_interests(
         interests = infer(
             open_dataset(dataset, config),
             encoder=load_encoder(encoder),
-            model=resolve_model(model),
+            model=resolve_llm(model),
             users=read_user_list(users) if users else None,
             out=out,
             config=config,

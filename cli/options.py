@@ -20,7 +20,13 @@ SetOption = Annotated[
 EncoderOption = Annotated[
     str, typer.Option("--encoder", help="The packaged all-MiniLM-L6-v2, or a sentence-transformers folder.")
 ]
-ModelOption = Annotated[str, typer.Option("--model", help="A model of 'eimf-local models list', or a .gguf file.")]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="A model of 'eimf-local models list', a .gguf file, or an OpenAI-compatible server's URL (.../v1).",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"

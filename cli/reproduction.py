@@ -41,7 +41,8 @@ def reproduce(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help=f"The GGUF that infers interests; {DEFAULT_MODEL} where no --interests are given."
+            "--model",
+            help=f"What infers interests: a GGUF or a server's URL; {DEFAULT_MODEL} where no --interests are given.",
         ),
     ] = None,
     seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Training seeds; 5 for a claim.")] = None,

@@ -41,7 +41,8 @@ class ExemplarConfig(Section):
     """Choice of the users whose interests the LLM infers (SPEC section 3.2).
 
     ``fraction`` calibrates the affinity-propagation preference unless ``preference`` gives it. ``method`` other than
-    affinity propagation is a control with as many exemplars.
+    affinity propagation is a control with as many exemplars. ``engine``: affinity propagation over all pairs of users
+    (dense, exact), or over each one's nearest neighbours (sparse); auto is dense where ``memory_gb`` is enough for it.
     """
 
     method: Literal["affinity-propagation", "kmeans", "random"] = "affinity-propagation"
@@ -50,6 +51,9 @@ class ExemplarConfig(Section):
     damping: float = Field(0.5, ge=0.5, lt=1)
     max_iterations: int = Field(200, ge=1)
     convergence_iterations: int = Field(15, ge=1)
+    engine: Literal["auto", "dense", "sparse"] = "auto"
+    memory_gb: float = Field(0, ge=0, description="for the dense engine; 0: half of what is available")
+    device: str = Field("cpu", description="of the dense engine: cpu, cuda ...")
     user_text: Literal["mean", "concat"] = "mean"
     seed: int = Field(0, ge=0, lt=2**32)
 
@@ -64,14 +68,19 @@ class PromptConfig(Section):
 
 
 class LLMConfig(Section):
-    """How the LLM decodes. ``temperature`` 0 is greedy; the retry after an unusable answer samples at .7."""
+    """How the LLM decodes. ``temperature`` 0 is greedy; the retry after an unusable answer samples at .7.
 
-    max_interests: int = Field(12, ge=1, le=20)
+    ``max_interests``: more cost tokens and bring no interest AUC on the reference interests (docs/decisions).
+    """
+
+    max_interests: int = Field(6, ge=1, le=20)
     max_tokens: int = Field(256, ge=16)
     context: int = Field(2048, ge=256)
     temperature: float = Field(0.0, ge=0)
     seed: int = Field(0, ge=0, lt=2**31)
     threads: int = Field(0, ge=0, description="0: every core")
+    parallel: int = Field(0, ge=0, le=64, description="prompts decoded at once; 0: what memory and cores allow")
+    gpu_layers: int = Field(0, ge=-1, description="layers on a GPU, if llama.cpp was built for one; -1: all")
 
 
 class ModelConfig(Section):

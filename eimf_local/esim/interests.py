@@ -2,7 +2,8 @@
 
 Every exemplar ends with at least one interest, and its record says by which path: "constrained" (the first answer
 was whole), "retry" (the second was), "salvaged-items" (the complete items of a truncated answer), "salvaged-titles"
-(the user's own latest titles; the model gave nothing usable), or "imported".
+(the user's own latest titles; the model gave nothing usable), or "imported". A prompt without any answer is in the
+journal as "failed", with the reason, until the next run asks it again.
 """
 
 from __future__ import annotations
@@ -11,24 +12,26 @@ import importlib.metadata
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from .. import __version__
 from ..artifacts import digest_of
 from ..data.dataset import Bool, Float32
-from ..errors import InputError
+from ..errors import InferenceError, InputError
 from .journal import Journal
-from .llm import Answer
+from .llm import Answer, AnswersPrompts, Failure, Request
 from .prompts import Prompt
 
 MAX_INTERESTS = 20  # M_ex, SPEC section 1
 _RETRY_TEMPERATURE = 0.7
 _SALVAGED_TITLES = 5
 _SALVAGED_WORDS = 5
+_LISTED = 10  # failed users that an error names
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,6 @@ class InterestRecord:
     tokens: int
     seconds: float
     titles_dropped: int
-
-
-class AnswersPrompts(Protocol):
-    """What inference needs of an LLM."""
-
-    def answer(self, prompt: Prompt, *, max_tokens: int, temperature: float, seed: int) -> Answer:
-        """Decode one answer."""
 
 
 class EncodesTexts(Protocol):
@@ -73,31 +69,45 @@ def infer_interests(
 ) -> list[InterestRecord]:
     """Interests of every prompt's user, in the prompts' order; what the journal holds is not asked again.
 
-    ``decoding`` has max_tokens, temperature and seed. A record is in the journal, on disk, before the next prompt; the
-    journal must be of one :func:`inference_identity`.
+    ``decoding`` has max_tokens, temperature and seed. A record is in the journal, on disk, as soon as its prompt is
+    answered; the journal must be of one :func:`inference_identity`. ``callback`` gets the number of users done, of all,
+    and the latest one's record. Raises :class:`InferenceError` naming the users whose prompts failed, after all others.
     """
-    records = []
-    for prompt in prompts:
-        key = prompt.digest
-        if key not in journal:
-            answer = _infer_one(llm, prompt, max_interests=max_interests, decoding=decoding)
-            journal.append(key, answer)
-        record = InterestRecord(
-            **{**journal[key], "interests": tuple(journal[key]["interests"])},
-            user=prompt.user,
-            model=model,
-            model_sha256=model_sha256,
-        )
-        records.append(record)
-        if callback:
-            callback(len(records), len(prompts), record)
-    return records
+    shared = _by_digest(prompts)
+    done = 0
+
+    def record_of(prompt: Prompt) -> InterestRecord:
+        return _record(prompt.user, journal[prompt.digest], model=model, model_sha256=model_sha256)
+
+    def tell(key: str) -> None:
+        nonlocal done
+        for prompt in shared[key]:
+            done += 1
+            if callback:
+                callback(done, len(prompts), record_of(prompt))
+
+    for key in shared:
+        if _is_answered(journal, key):
+            tell(key)
+    asked = [same[0] for key, same in shared.items() if not _is_answered(journal, key)]
+    for prompt, entry in _ask(llm, asked, max_interests=max_interests, decoding=decoding):
+        journal.append(prompt.digest, entry)
+        tell(prompt.digest)
+    _refuse_failed(prompts, journal)
+    return [record_of(prompt) for prompt in prompts]
 
 
-def inference_identity(model_sha256: str, **decoding: Any) -> str:
-    """Digest of all that an answer depends on beside its prompt: model, decoding settings, the decoders' versions."""
+def inference_identity(model_sha256: str, *, schema: Mapping[str, Any], **decoding: Any) -> str:
+    """Digest of all that an answer depends on beside its prompt: model, schema, decoding settings, versions."""
     versions = {name: importlib.metadata.version(name) for name in ("llama-cpp-python", "outlines", "llguidance")}
-    return digest_of({"model": model_sha256, "decoding": decoding, "versions": versions})
+    return digest_of(
+        {
+            "model": model_sha256,
+            "schema": dict(schema),
+            "decoding": decoding,
+            "versions": {**versions, "eimf-local": __version__},
+        }
+    )
 
 
 def parse_answer(text: str, *, max_interests: int) -> list[str]:
@@ -194,38 +204,104 @@ def from_jsonl(text: str) -> list[InterestRecord]:
     return [InterestRecord(**{**record, "interests": tuple(record["interests"])}) for record in parsed]
 
 
-def _infer_one(llm: AnswersPrompts, prompt: Prompt, *, max_interests: int, decoding: dict[str, Any]) -> dict[str, Any]:
-    tokens, seconds = 0, 0.0
-    answers: list[Answer] = []
-    attempts = [decoding, {**decoding, "temperature": _RETRY_TEMPERATURE, "seed": decoding["seed"] + 1}]
-    interests: list[str] = []
-    path = ""
-    for name, settings in zip(("constrained", "retry"), attempts, strict=True):
-        answer = llm.answer(prompt, **settings)
-        answers.append(answer)
-        tokens, seconds = tokens + answer.tokens, seconds + answer.seconds
-        interests, path = parse_answer(answer.text, max_interests=max_interests), name
+def _by_digest(prompts: Sequence[Prompt]) -> dict[str, list[Prompt]]:
+    """Prompts of users with the same titles share an answer."""
+    shared: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        shared.setdefault(prompt.digest, []).append(prompt)
+    return shared
+
+
+def _is_answered(journal: Journal, key: str) -> bool:
+    return key in journal and journal[key]["path"] != "failed"
+
+
+def _ask(
+    llm: AnswersPrompts, prompts: Sequence[Prompt], *, max_interests: int, decoding: dict[str, Any]
+) -> Iterator[tuple[Prompt, dict[str, Any]]]:
+    """Journal entries in the order in which they are settled; what gave nothing is asked once more at the end."""
+    nothing: dict[str, Answer] = {}
+    for prompt, outcome in _outcomes(llm, prompts, **decoding):
+        if isinstance(outcome, Failure):
+            yield prompt, _entry([], "failed", [], reason=outcome.reason)
+            continue
+        interests, path = _usable(outcome, "constrained", max_interests=max_interests)
         if interests:
-            break
-    else:
-        interests, path = _salvage(prompt, answers, max_interests=max_interests)
+            yield prompt, _entry(interests, path, [outcome])
+        else:
+            nothing[prompt.digest] = outcome
+    again = [prompt for prompt in prompts if prompt.digest in nothing]
+    settings = {**decoding, "temperature": _RETRY_TEMPERATURE, "seed": decoding["seed"] + 1}
+    for prompt, outcome in _outcomes(llm, again, **settings):
+        answers = [nothing[prompt.digest]]
+        if isinstance(outcome, Failure):
+            yield prompt, _entry([], "failed", answers, reason=outcome.reason)
+            continue
+        answers.append(outcome)
+        interests, path = _usable(outcome, "retry", max_interests=max_interests)
+        if not interests:
+            interests, path = _latest_titles(prompt, max_interests=max_interests), "salvaged-titles"
+        yield prompt, _entry(interests, path, answers)
+
+
+def _outcomes(
+    llm: AnswersPrompts, prompts: Sequence[Prompt], *, max_tokens: int, temperature: float, seed: int
+) -> Iterator[tuple[Prompt, Answer | Failure]]:
+    requests = [Request(prompt, max_tokens, temperature, _seed_of(prompt, seed)) for prompt in prompts]
+    for index, outcome in llm.answers(requests) if requests else ():
+        yield prompts[index], outcome
+
+
+def _seed_of(prompt: Prompt, seed: int) -> int:
+    """A seed of the prompt's own, so that no two prompts draw the same numbers; below 2**31."""
+    return int(digest_of([prompt.digest, seed])[:8], 16) >> 1
+
+
+def _usable(answer: Answer, path: str, *, max_interests: int) -> tuple[list[str], str]:
+    """Interests of an answer and the path to them: whole, or cut off after some complete items. [] if it has none."""
+    interests = parse_answer(answer.text, max_interests=max_interests)
+    if interests:
+        return interests, path
+    return complete_items(answer.text, max_interests=max_interests), "salvaged-items"
+
+
+def _latest_titles(prompt: Prompt, *, max_interests: int) -> list[str]:
+    titles = [" ".join(title.strip("[]").split()[:_SALVAGED_WORDS]) for title in reversed(prompt.titles)]
+    return clean_phrases(titles[:_SALVAGED_TITLES], max_interests=max_interests) or ["unknown"]
+
+
+def _entry(interests: list[str], path: str, answers: Sequence[Answer], **reason: str) -> dict[str, Any]:
+    """What the journal keeps of a prompt; the numbers of all its answers are added up."""
+    last = answers[-1] if answers else None
     return {
         "interests": interests,
         "path": path,
-        "prompt_tokens": answers[-1].prompt_tokens,
-        "tokens": tokens,
-        "seconds": round(seconds, 4),
-        "titles_dropped": answers[-1].titles_dropped,
+        "prompt_tokens": last.prompt_tokens if last else 0,
+        "tokens": sum(answer.tokens for answer in answers),
+        "seconds": round(sum(answer.seconds for answer in answers), 4),
+        "titles_dropped": last.titles_dropped if last else 0,
+        **reason,
     }
 
 
-def _salvage(prompt: Prompt, answers: Sequence[Answer], *, max_interests: int) -> tuple[list[str], str]:
-    for answer in answers:
-        items = complete_items(answer.text, max_interests=max_interests)
-        if items:
-            return items, "salvaged-items"
-    titles = [" ".join(title.strip("[]").split()[:_SALVAGED_WORDS]) for title in reversed(prompt.titles)]
-    return clean_phrases(titles[:_SALVAGED_TITLES], max_interests=max_interests) or ["unknown"], "salvaged-titles"
+def _record(user: str, entry: dict[str, Any], *, model: str, model_sha256: str) -> InterestRecord:
+    values = {**entry, "interests": tuple(entry["interests"])}
+    values.pop("reason", None)
+    return InterestRecord(**values, user=user, model=model, model_sha256=model_sha256)
+
+
+def _refuse_failed(prompts: Sequence[Prompt], journal: Journal) -> None:
+    failed = [
+        f"{prompt.user} ({journal[prompt.digest]['reason']})"
+        for prompt in prompts
+        if journal[prompt.digest]["path"] == "failed"
+    ]
+    if failed:
+        more = [f"and {len(failed) - _LISTED} more"] if len(failed) > _LISTED else []
+        raise InferenceError(
+            f"{len(failed)} of {len(prompts)} users have no answer: {', '.join([*failed[:_LISTED], *more])}",
+            hint="the other answers are kept; run the same command to ask for these again, or leave these users out",
+        )
 
 
 def _read_line(path: Path, number: int, line: str) -> tuple[str, tuple[str, ...]]:

@@ -1,143 +1,182 @@
 """The child process that parses the GGUF and decodes: one JSON object a line on stdin, one a line on stdout.
 
 A memory bug in a GGUF parser, or an abort inside llama.cpp, ends this process and nothing else. The first line
-configures it; each further line is one prompt; the end of stdin ends it.
+configures it and is answered by a description; each further line is one prompt, with an ``id`` that its answer repeats;
+answers come in the order in which they finish. The end of stdin ends the process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import importlib.metadata
 import json
 import os
 import sys
-import time
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
 import llama_cpp
-import numpy as np
-import outlines
-from outlines.backends.llguidance import LLGuidanceBackend
+
+from .batched_decoding import BatchedDecoder, Decoding, Task
+from .chat_format import answer_opening
+from .constraint import SchemaConstraint
+from .llama_context import LlamaContext
+from .llama_model import LlamaModel
 
 _END_OF_TURN = "<|im_end|>"
+# Measured with Qwen2.5-0.5B's shape: beyond eight sequences a thread the arithmetic, not the reading of the weights,
+# takes the time, and more sequences bring little.
+_SLOTS_PER_THREAD = 8
+_MOST_SLOTS = 32
+_SHARE_OF_MEMORY = 0.5  # of what is free once the weights are loaded
 
-
-class _GuardedProcessor:
-    """Calls outlines' logits processor and keeps its first exception.
-
-    llama.cpp calls back through ctypes, which swallows exceptions: the token would then be drawn unconstrained.
-    """
-
-    def __init__(self, processor: Any) -> None:
-        self._processor = processor
-        self.error: Exception | None = None
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        if self.error is not None:
-            return scores
-        try:
-            return self._processor(input_ids, scores)
-        except Exception as error:
-            self.error = error
-            return scores
-
-    def reset(self) -> None:
-        self._processor.reset()
-        self.error = None
+Reply = Callable[[dict[str, Any]], None]
 
 
 class Worker:
-    """A loaded model and its constraint, ready to answer prompts."""
+    """A loaded model and its constraint, ready to decode prompts; ``slots`` 0 lets memory and threads decide."""
 
-    def __init__(self, *, model: str, context: int, threads: int, schema: dict[str, Any]) -> None:
-        self._llm = llama_cpp.Llama(
-            model_path=model,
-            n_ctx=context,
-            n_batch=512,
-            n_threads=threads,
-            n_threads_batch=threads,
-            n_gpu_layers=0,
-            chat_format="chatml",  # the file's own template is never used
-            verbose=False,
-        )
-        if len(self._tokenize(_END_OF_TURN, special=True)) != 1:
+    def __init__(
+        self, *, model: str, schema: dict[str, Any], context: int, threads: int, slots: int, gpu_layers: int
+    ) -> None:
+        if not gpu_layers:
+            _require(Path(model).stat().st_size, "its weights")
+        self._model = LlamaModel(model, gpu_layers=gpu_layers)
+        self._opening = answer_opening(self._model.architecture)
+        if len(self._model.tokenize(_END_OF_TURN, special=True)) != 1:
             raise ValueError("its vocabulary has no ChatML tokens; it is not a Qwen-family chat model")
-        backend = LLGuidanceBackend(outlines.from_llamacpp(self._llm))
-        self._processor = _GuardedProcessor(backend.get_json_schema_logits_processor(json.dumps(schema)))
+        self._context = context
+        self._constraint = SchemaConstraint(self._model, schema)
+        per_slot = context * self._model.kv_bytes_per_token
+        self.slots = slots or _affordable_slots(per_slot, threads)
+        _require(self.slots * per_slot, f"{self.slots} prompts at once with a context of {context}")
+        streams = LlamaContext(self._model, sequences=self.slots, length=context, threads=threads)
+        self._decoder = BatchedDecoder(streams, self._constraint, slots=self.slots)
 
     def describe(self) -> dict[str, Any]:
-        """What the file says of itself, and the versions that decode it."""
+        """What the file says of itself, how many prompts are decoded at once, and the versions that decode them."""
         return {
-            "architecture": self._llm.metadata.get("general.architecture", ""),
-            "context": self._llm.n_ctx(),
-            "llama_cpp": llama_cpp.__version__,
-            "outlines": outlines.__version__ if hasattr(outlines, "__version__") else "",
+            "architecture": self._model.architecture,
+            "context": self._context,
+            "slots": self.slots,
+            **{name: importlib.metadata.version(name) for name in ("llama-cpp-python", "outlines", "llguidance")},
         }
 
-    def answer(
-        self,
-        *,
-        head: str,
-        titles: list[str],
-        tail: str,
-        max_tokens: int,
-        temperature: float,
-        seed: int,
-    ) -> dict[str, Any]:
-        """Decode one answer; ``titles_dropped`` counts the oldest titles that did not fit into the context."""
-        started = time.perf_counter()
-        tokens, dropped = self._prompt(head, titles, tail, room=self._llm.n_ctx() - max_tokens)
-        self._processor.reset()
-        # Without this, llama-cpp-python keeps the part of the cache that the last prompt shares with this one, and for
-        # some quantisations an answer would depend on what was asked before it.
-        self._llm.reset()
-        completion: Any = self._llm.create_completion(
-            tokens,
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_p=0.9,
-            seed=seed,
-            logits_processor=llama_cpp.LogitsProcessorList([self._processor]),
-        )
-        if self._processor.error is not None:
-            raise self._processor.error
-        return {
-            "text": completion["choices"][0]["text"],
-            "finish": completion["choices"][0]["finish_reason"],
-            "prompt_tokens": len(tokens),
-            "tokens": completion["usage"]["completion_tokens"],
-            "seconds": round(time.perf_counter() - started, 4),
-            "titles_dropped": dropped,
-        }
+    def serve(self, requests: SimpleQueue[dict[str, Any] | None], reply: Reply) -> None:
+        """Decode what comes, in the order in which it comes, as much at once as there are slots; None ends it."""
+        while self._fill(requests, reply):
+            for decoding in self._decoder.step():
+                reply(self._answer(decoding))
 
-    def _prompt(self, head: str, titles: list[str], tail: str, *, room: int) -> tuple[list[int], int]:
-        before, after = self._tokenize(head, special=True), self._tokenize(tail, special=True)
+    def task(self, request: dict[str, Any]) -> Task:
+        """A request in tokens, without as many of its oldest titles as do not fit into the context.
+
+        Titles cannot become control tokens. Raises :class:`ValueError` where not even the frame fits.
+        """
+        tokenize, titles = self._model.tokenize, request["titles"]
+        head = tokenize(request["head"], special=True)
+        tail = tokenize(request["tail"] + self._opening, special=True)
         for dropped in range(len(titles) + 1):
-            block = "".join(titles[dropped:]) + "\n"
-            tokens = before + self._tokenize(block, special=False) + after
-            if len(tokens) <= room:
-                return tokens, dropped
-        raise ValueError("the prompt's frame alone is longer than the context")
+            rest = tokenize("".join(titles[dropped:]) + "\n", special=False) + tail
+            if len(head) + len(rest) + request["max_tokens"] <= self._context:
+                settings = {key: request[key] for key in ("max_tokens", "temperature", "seed")}
+                return Task(request["id"], tuple(head), tuple(rest), **settings, titles_dropped=dropped)
+        raise ValueError(
+            f"the prompt's frame ({len(head) + len(rest)} tokens) and its answer ({request['max_tokens']}) "
+            f"are longer than the context ({self._context})"
+        )
 
-    def _tokenize(self, text: str, *, special: bool) -> list[int]:
-        return list(self._llm.tokenize(text.encode("utf-8", errors="replace"), add_bos=False, special=special))
+    def _fill(self, requests: SimpleQueue[dict[str, Any] | None], reply: Reply) -> bool:
+        """Start what has come while there is room, and wait if nothing is under way; False at the end."""
+        while self._decoder.has_room:
+            try:
+                request = requests.get(block=self._decoder.idle)
+            except Empty:
+                return True
+            if request is None:
+                return False
+            try:
+                self._decoder.start(self.task(request))
+            except ValueError as error:
+                reply({"id": request["id"], "error": str(error)})
+        return True
+
+    def _answer(self, decoding: Decoding) -> dict[str, Any]:
+        task = decoding.task
+        if decoding.error:
+            return {"id": task.number, "error": decoding.error}
+        return {
+            "id": task.number,
+            "text": self._constraint.text(decoding.tokens),
+            "finish": decoding.finish,
+            "prompt_tokens": len(task.head) + len(task.rest),
+            "tokens": len(decoding.tokens),
+            "seconds": round(decoding.seconds, 4),
+            "titles_dropped": task.titles_dropped,
+        }
 
 
-def main() -> None:
-    """Serve prompts until stdin ends."""
-    answers = _private_stdout()
-    worker: Worker | None = None
+def _affordable_slots(bytes_per_slot: int, threads: int) -> int:
+    affordable = int(_SHARE_OF_MEMORY * _available_bytes() // bytes_per_slot)
+    return max(1, min(_SLOTS_PER_THREAD * threads, _MOST_SLOTS, affordable))
+
+
+def _require(needed: int, purpose: str) -> None:
+    """Refuse what does not fit, before the system kills a process for it."""
+    available = _available_bytes()
+    if needed > available:
+        raise MemoryError(f"{purpose} need {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB are free")
+
+
+def _available_bytes() -> int:
+    """Memory that can be had without swapping; everything there is where the system does not say."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> int:
+    """Serve prompts until stdin ends; exit status 1 after an error that leaves nothing to go on with."""
+    stream = _private_stdout()
+
+    def reply(message: dict[str, Any]) -> None:
+        stream.write(json.dumps(message, ensure_ascii=True) + "\n")
+        stream.flush()
+
+    try:
+        worker = Worker(**json.loads(sys.stdin.readline()))
+    except (ValueError, OSError) as error:
+        reply({"error": _line(error), "hint": "give a complete GGUF of a Qwen2, Qwen2.5 or Qwen3 chat model"})
+        return 1
+    except MemoryError as error:
+        reply({"error": _line(error), "hint": "lower llm.parallel or llm.context, or take a smaller model"})
+        return 1
+    reply(worker.describe())
+    requests: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+    # A thread of its own reads, so that the parent never waits for a batch before it may write.
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    try:
+        worker.serve(requests, reply)
+    except (RuntimeError, MemoryError) as error:
+        reply({"fatal": _line(error)})
+        return 1
+    return 0
+
+
+def _read_requests(requests: SimpleQueue[dict[str, Any] | None]) -> None:
     for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            if worker is None:
-                worker = Worker(**request)
-                reply = worker.describe()
-            else:
-                reply = worker.answer(**request)
-        except Exception as error:
-            reply = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
-        answers.write(json.dumps(reply, ensure_ascii=True) + "\n")
-        answers.flush()
+        requests.put(json.loads(line))
+    requests.put(None)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _private_stdout() -> TextIO:
@@ -153,6 +192,5 @@ def _silent(level: int, text: bytes, user_data: ctypes.c_void_p) -> None:
 
 
 if __name__ == "__main__":
-    np.seterr(all="ignore")  # masked logits are -inf; their arithmetic is intended
     llama_cpp.llama_log_set(_silent, ctypes.c_void_p(0))
-    main()
+    sys.exit(main())

@@ -2,7 +2,8 @@
 
 A prompt has three parts: a frame before the titles, the titles, a frame after them. Only the frame may contain control
 tokens: the worker tokenises it with special tokens on and the titles with special tokens off, so that a title such as
-``<|im_end|>`` stays text. The chat markup is ChatML, written here: a model file's own template is never run.
+``<|im_end|>`` stays text. The chat markup is ChatML, written here: a model file's own template is never run. A server
+applies its own template and tokenises everything alike, so there a title's markers are broken up instead.
 """
 
 from __future__ import annotations
@@ -20,20 +21,41 @@ from ..errors import ConfigError
 
 _SEPARATOR = "\n---\n"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_MARKER = re.compile(r"<(?=\S)")  # the start of <|im_end|>, </s>, <think> ...
 
 
 @dataclass(frozen=True)
 class Prompt:
     """One exemplar's prompt.
 
-    ``head`` and ``tail`` are trusted markup. ``titles`` are the user's, oldest first, each already in brackets; where
-    the context is too short, the worker drops the oldest and says how many.
+    ``system`` and what stands ``before`` and ``after`` the titles in the user's message are trusted. ``titles`` are
+    the user's, oldest first, each already in brackets; where the context is too short, the oldest are dropped, and
+    the answer says how many.
     """
 
     user: str
-    head: str
+    system: str
+    before: str
     titles: tuple[str, ...]
-    tail: str
+    after: str
+
+    @property
+    def head(self) -> str:
+        """ChatML before the titles: trusted markup."""
+        return f"<|im_start|>system\n{self.system}<|im_end|>\n<|im_start|>user\n{self.before}"
+
+    @property
+    def tail(self) -> str:
+        """ChatML after the titles: trusted markup."""
+        return f"{self.after}<|im_end|>\n<|im_start|>assistant\n"
+
+    def question(self, *, dropped: int = 0) -> str:
+        """The user's message without markup, its oldest ``dropped`` titles left out, for a server's own template.
+
+        A blank breaks up what could be a control token in a title, whatever the model's family: ``< |im_end|>``.
+        """
+        titles = _MARKER.sub("< ", "".join(self.titles[dropped:]))
+        return f"{self.before}{titles}\n{self.after}"
 
     @property
     def digest(self) -> str:
@@ -66,14 +88,9 @@ class PromptTemplate:
         return cls(system=system.strip(), before=before, after=after.strip())
 
     def render(self, *, user: str, titles: list[str], max_interests: int) -> Prompt:
-        """The ChatML prompt for one user's bracketed titles."""
+        """The prompt for one user's bracketed titles."""
         after = Template(self.after).safe_substitute(max_interests=max_interests)
-        return Prompt(
-            user=user,
-            head=f"<|im_start|>system\n{self.system}<|im_end|>\n<|im_start|>user\n{self.before}",
-            titles=tuple(titles),
-            tail=f"{after}<|im_end|>\n<|im_start|>assistant\n",
-        )
+        return Prompt(user=user, system=self.system, before=self.before, titles=tuple(titles), after=after)
 
 
 def shown_items(dataset: Dataset, user: int, end: int, *, max_titles: int) -> list[int]:

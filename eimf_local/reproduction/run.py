@@ -24,7 +24,7 @@ from ..data.storage import TRUE_INTERESTS, load_true_interests
 from ..errors import ArtifactError, InputError, TrainingError
 from ..esim.encoder import load_encoder
 from ..esim.interests import path_counts
-from ..esim.model_files import ModelFile, resolve_model
+from ..esim.model_files import LanguageModel, resolve_llm
 from ..evaluation.protocol import histories_of, interest_cosine
 from ..evaluation.report import write_report
 from ..ibim.storage import load_model
@@ -52,7 +52,7 @@ class Order:
     """What ``reproduce`` was asked for.
 
     ``dataset`` None is the embedded demo. ``interests``: artefacts on the same exemplars, compared side by side.
-    ``model``: a GGUF by name or path; None where only the given interests are wanted.
+    ``model``: a GGUF by name or path, or a server's URL; None where only the given interests are wanted.
     """
 
     out: Path
@@ -83,7 +83,7 @@ def _reproduce(order: Order, reporter: Reporter) -> Path:
     encoder = load_encoder(order.encoder)
     with clock.stage("encode titles", done=text_folder(dataset, encoder).exists()):
         _, item_text = embed_items(dataset, encoder, reporter)
-    model = resolve_model(order.model) if order.model else None
+    model = resolve_llm(order.model) if order.model else None
     conditions = chosen_conditions(order.config.reproduce.conditions)
     inferred = order.out / "interests"
     with clock.stage("infer interests", done=model is None or (inferred / model.name).exists()):
@@ -99,7 +99,7 @@ def _reproduce(order: Order, reporter: Reporter) -> Path:
                 dataset,
                 judge_interests(dataset, interests, item_text, encoder, order.config, truth=truth),
                 truth,
-                order.config,
+                order,
             )
             for interests in [*method, *controls.values()]
         ]
@@ -153,7 +153,7 @@ def _truth(order: Order) -> dict[str, list[str]] | None:
 
 
 def _method_interests(
-    order: Order, dataset: OpenDataset, model: ModelFile | None, reporter: Reporter
+    order: Order, dataset: OpenDataset, model: LanguageModel | None, reporter: Reporter
 ) -> list[Interests]:
     """The given artefacts, then the local model's: on their exemplars if any are given, else on its own choice."""
     encoder = load_encoder(order.encoder)
@@ -175,7 +175,7 @@ def _method_interests(
     return [*given, inferred]
 
 
-def _check_comparable(given: Sequence[Interests], model: ModelFile | None) -> None:
+def _check_comparable(given: Sequence[Interests], model: LanguageModel | None) -> None:
     """Rows are told apart by the artefacts' folder names, and LLMs compared on the same exemplars only."""
     names = [interests.name for interests in given] + ([model.name] if model else [])
     if len(set(names)) < len(names):
@@ -190,7 +190,7 @@ def _control_interests(
     order: Order,
     dataset: OpenDataset,
     reference: Interests,
-    model: ModelFile | None,
+    model: LanguageModel | None,
     wanted: set[Source],
     reporter: Reporter,
 ) -> dict[Source, Interests]:
@@ -284,9 +284,9 @@ def _interests_record(
     dataset: OpenDataset,
     quality: Mapping[str, Any],
     truth: Mapping[str, Sequence[str]] | None,
-    config: Config,
+    order: Order,
 ) -> dict[str, Any]:
-    titles = exemplar_titles(dataset, interests, config)
+    titles = exemplar_titles(dataset, interests, order.config)
     examples = [
         {
             "user": record.user,
@@ -298,6 +298,7 @@ def _interests_record(
     ]
     return {
         "name": interests.name,
+        "folder": os.path.relpath(interests.artifact.path.resolve(), order.out.resolve()),
         "llm": interests.llm,
         "llm_digest": interests.records[0].model_sha256,
         "encoder": interests.choice["encoder"],

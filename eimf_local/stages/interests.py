@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -43,10 +43,20 @@ from ..esim.interests import (
 )
 from ..esim.journal import Journal
 from ..esim.llm import LocalLLM
-from ..esim.model_files import ModelFile
+from ..esim.model_files import LanguageModel, ModelFile
 from ..esim.prompts import Prompt, PromptTemplate, interests_schema, shown_items, shown_titles
+from ..esim.propagation import Settings
+from ..esim.sparse_propagation import Engine, choose_engine
+from ..esim.user_map import UserMap, map_users
 from ..progress import Reporter
 from .datasets import OpenDataset, embed_items
+from .inference_progress import InferenceProgress
+from .propagation_progress import PropagationProgress
+
+if TYPE_CHECKING:
+    from ..esim.llm_server import ServerLLM
+
+_SPEED = {"threads", "parallel"}  # settings of the LLM that change its speed, not its answers
 
 
 @dataclass(frozen=True)
@@ -80,20 +90,20 @@ def infer(
     dataset: OpenDataset,
     *,
     encoder: TextEncoder,
-    model: ModelFile,
+    model: LanguageModel,
     users: Sequence[str] | None,
     out: Path,
     config: Config,
     reporter: Reporter,
     restart: bool = False,
 ) -> Interests:
-    """Choose exemplars (or take ``users``), infer their interests with the local LLM, embed them.
+    """Choose exemplars (or take ``users``), infer their interests with the LLM, embed them.
 
     Work in progress lives in ``OUT.work`` (the journal of answers, one for each model and decoding), so that a killed
     run goes on where it stopped; a finished run is a no-op. ``restart`` forgets both.
     """
     check_output(out, "interests")
-    settings = _inference_settings(config, encoder, model, users)
+    settings = _inference_settings(config, encoder, model, users, len(dataset.split.train_users))
     inputs = {"dataset": dataset.artifact.fingerprint}
     if restart:
         with storage_errors(out):
@@ -107,10 +117,12 @@ def infer(
     texts = _embed_users(dataset, encoder, item_text, config)
     exemplars = _exemplars_of(dataset, texts, users, config, reporter)
     prompts = _prompts(dataset, exemplars.rows, config)
-    identity = inference_identity(model.sha256, **config.llm.model_dump(exclude={"threads"}))
+    identity = inference_identity(
+        model.sha256, schema=interests_schema(config.llm.max_interests), **config.llm.model_dump(exclude=_SPEED)
+    )
     with unfinished_work(out, identity) as work:
         records = _ask_llm(prompts, model, Journal(work / "journal.jsonl"), config, reporter)
-        write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, encoder))
+        write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, encoder, texts))
     return open_interests(out, dataset, config, encoder)
 
 
@@ -151,9 +163,8 @@ def import_file(
         )
     known = _known_users(dataset, file, read, drop_unknown=drop_unknown, reporter=reporter)
     _, item_text = embed_items(dataset, encoder, reporter)
-    exemplars = _given_exemplars(
-        dataset, _embed_users(dataset, encoder, item_text, config), [user for user, _ in known]
-    )
+    texts = _embed_users(dataset, encoder, item_text, config)
+    exemplars = _given_exemplars(dataset, texts, [user for user, _ in known])
     digest = sha256_file(file)
     records = [
         InterestRecord(
@@ -169,7 +180,7 @@ def import_file(
         )
         for user, interests in known
     ]
-    write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, encoder))
+    write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, encoder, texts))
     return open_interests(out, dataset, config, encoder)
 
 
@@ -233,18 +244,24 @@ def _named(split: dict[str, Any]) -> str:
 
 
 def _inference_settings(
-    config: Config, encoder: TextEncoder, model: ModelFile, users: Sequence[str] | None
+    config: Config, encoder: TextEncoder, model: LanguageModel, users: Sequence[str] | None, training_users: int
 ) -> dict[str, Any]:
-    llm = config.llm.model_dump(exclude={"threads"})  # threads change the speed, not the answer
+    llm = config.llm.model_dump(exclude=_SPEED)
     return {
         "split": config.split.model_dump(),
-        "exemplars": {"method": "given", "users": list(users)} if users else config.exemplars.model_dump(),
+        "exemplars": {"method": "given", "users": list(users)} if users else _exemplar_settings(config, training_users),
         "prompt": {**config.prompt.model_dump(), "digest": _template_digest(config)},
         "llm": llm,
         "model": model.name,
         "model_sha256": model.sha256,
         "encoder_digest": encoder.digest,
     }
+
+
+def _exemplar_settings(config: Config, training_users: int) -> dict[str, Any]:
+    """The settings on which the choice depends: the engine itself, not what it was chosen by."""
+    settings = config.exemplars.model_dump(exclude={"memory_gb"})
+    return {**settings, "engine": _engine(config, training_users)}
 
 
 def _template_digest(config: Config) -> str:
@@ -264,18 +281,33 @@ def _exemplars_of(
 ) -> Exemplars:
     if users:
         return _given_exemplars(dataset, texts, users)
-    settings = config.exemplars.model_dump(exclude={"user_text"})
-
-    def tell(iteration: int, exemplars: int) -> None:
-        reporter.progress("affinity propagation", iteration, 0, f"{exemplars} exemplars")
-
-    chosen = choose_exemplars(texts, **settings, callback=tell)
-    reporter.progress("affinity propagation", 1, 1)
+    wanted = config.exemplars
+    progress = PropagationProgress(reporter, wanted.max_iterations)
+    chosen = choose_exemplars(
+        texts,
+        **wanted.model_dump(include={"method", "fraction", "preference", "seed", "device"}),
+        settings=Settings(wanted.damping, wanted.max_iterations, wanted.convergence_iterations),
+        engine=_engine(config, len(texts)),
+        callback=progress,
+        search_callback=lambda done, total: reporter.progress("search neighbours", done, total),
+    )
+    progress.finish()
+    record = chosen.record
     reporter.say(
         f"{len(chosen.rows)} exemplars of {len(texts)} training users "
-        f"({100 * len(chosen.rows) / len(texts):.2g} %), chosen by {chosen.record['method']}"
+        f"({100 * len(chosen.rows) / len(texts):.2g} %), chosen by {record['method']}"
+        + (f", {record['engine']} engine" if "engine" in record else "")
     )
+    if record.get("converged") is False:
+        reporter.say("affinity propagation did not converge, at any damping tried: exemplars.json has its trials")
     return chosen
+
+
+def _engine(config: Config, users: int) -> Engine:
+    """The engine as set, or the one for so many users in the memory allowed."""
+    if config.exemplars.engine != "auto":
+        return config.exemplars.engine
+    return choose_engine(users, memory_bytes=config.exemplars.memory_gb * 1e9 or None)
 
 
 def _given_exemplars(dataset: OpenDataset, texts: Float32, users: Sequence[str]) -> Exemplars:
@@ -336,22 +368,9 @@ def _prompts(dataset: OpenDataset, rows: Int64, config: Config) -> list[Prompt]:
 
 
 def _ask_llm(
-    prompts: list[Prompt], model: ModelFile, journal: Journal, config: Config, reporter: Reporter
+    prompts: list[Prompt], model: LanguageModel, journal: Journal, config: Config, reporter: Reporter
 ) -> list[InterestRecord]:
-    llm = LocalLLM(
-        model,
-        schema=interests_schema(config.llm.max_interests),
-        context=config.llm.context,
-        threads=config.llm.threads,
-    )
-    tokens, seconds = 0, 0.0
-
-    def tell(done: int, total: int, record: InterestRecord) -> None:
-        nonlocal tokens, seconds
-        tokens, seconds = tokens + record.tokens, seconds + record.seconds
-        reporter.progress("infer interests", done, total, f"{tokens / max(seconds, 1e-9):.0f} tokens/s")
-
-    with llm:
+    with _connect(model, config) as llm:
         records = infer_interests(
             llm,
             prompts,
@@ -360,19 +379,28 @@ def _ask_llm(
             model_sha256=model.sha256,
             max_interests=config.llm.max_interests,
             decoding=config.llm.model_dump(include={"max_tokens", "temperature", "seed"}),
-            callback=tell,
+            callback=InferenceProgress(reporter, known=sum(prompt.digest in journal for prompt in prompts)),
         )
-    if not model.pinned:
+    if isinstance(model, ModelFile) and not model.pinned:
         reporter.say(f"{model.path} is not pinned; 'eimf-local models add' records its digest for the next time")
     counts = ", ".join(f"{count} {path}" for path, count in path_counts(records).items())
     reporter.say(f"interests of {len(records)} exemplars by {model.name}: {counts}")
     return records
 
 
+def _connect(model: LanguageModel, config: Config) -> LocalLLM | ServerLLM:
+    schema = interests_schema(config.llm.max_interests)
+    if isinstance(model, ModelFile):
+        return LocalLLM(
+            model, schema=schema, **config.llm.model_dump(include={"context", "threads", "parallel", "gpu_layers"})
+        )
+    return model.connect(schema=schema, parallel=config.llm.parallel)
+
+
 def _contents(
-    dataset: OpenDataset, exemplars: Exemplars, records: list[InterestRecord], encoder: TextEncoder
+    dataset: OpenDataset, exemplars: Exemplars, records: list[InterestRecord], encoder: TextEncoder, texts: Float32
 ) -> Callable[[Path], None]:
-    """What fills an interests artefact."""
+    """What fills an interests artefact; ``texts``: float32 [U, T], the training users'."""
     embeddings, mask = embed_interests(records, encoder)
     training = [dataset.data.users[int(user)] for user in dataset.split.train_users]
     names = [record.user for record in records]
@@ -384,6 +412,7 @@ def _contents(
             "similarity": exemplars.similarity,
         }
     )
+    user_map = _map_table(dataset, exemplars, map_users(texts, exemplars))
     choice = {**exemplars.record, "encoder": encoder.name, "exemplars": len(records)}
 
     def fill(folder: Path) -> None:
@@ -391,6 +420,25 @@ def _contents(
             write_text(folder / "interests.jsonl", to_jsonl(records))
             write_text(folder / "exemplars.json", json.dumps(choice, indent=1) + "\n")
             assignment.write_parquet(folder / "assignment.parquet")
+            user_map.write_parquet(folder / "map.parquet")
             save_file({"interests": embeddings, "mask": mask}, folder / "embeddings.safetensors")
 
     return fill
+
+
+def _map_table(dataset: OpenDataset, exemplars: Exemplars, user_map: UserMap) -> pl.DataFrame:
+    """The map's users with their clusters; exemplars have the title of the newest item that ESIM sees of them."""
+    data, split = dataset.data, dataset.split
+    newest = {
+        row: data.history(int(split.train_users[row]), int(split.visible_ends[row]))[-1] for row in exemplars.rows
+    }
+    return pl.DataFrame(
+        {
+            "user": [data.users[split.train_users[row]] for row in user_map.rows],
+            "x": user_map.positions[:, 0],
+            "y": user_map.positions[:, 1],
+            "cluster": exemplars.assignment[user_map.rows],
+            "exemplar": [row in newest for row in user_map.rows],
+            "title": [data.titles[newest[row] - 1] if row in newest else None for row in user_map.rows],
+        }
+    )

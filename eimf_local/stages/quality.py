@@ -41,7 +41,7 @@ def judge_interests(
     ``truth`` (true interests by user, of generated data) adds recovery, over the exemplars.
     """
     rows = _judged_rows(dataset)
-    later = _later_items(dataset, rows)
+    later = later_items(dataset, rows)
     cluster = interests.cluster[rows]
     negatives = draw_negatives(later)
 
@@ -74,7 +74,8 @@ def _judged_rows(dataset: OpenDataset) -> Int64:
     return rows.astype(np.int64)
 
 
-def _later_items(dataset: OpenDataset, rows: Int64) -> list[Int64]:
+def later_items(dataset: OpenDataset, rows: Int64) -> list[Int64]:
+    """Of each training user in ``rows`` [m] the items that come after what ESIM sees of the user."""
     split = dataset.split
     return [
         dataset.data.history(int(split.train_users[row]), int(split.train_ends[row]))[

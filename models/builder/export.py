@@ -107,7 +107,11 @@ def _put(writer: gguf.GGUFWriter, name: str, value: torch.Tensor) -> None:
 
 
 def pin(model: Path, manifest: Path) -> None:
-    """Write the manifest for ``model``, the one bundled file: its digest, size, context and role."""
+    """Write the manifest for ``model``, the one bundled file: its digest, size, context and role.
+
+    What the manifest says of models that are not shipped is kept.
+    """
+    _, mark, upstream = (manifest.read_text("utf-8") if manifest.exists() else "").partition("\n# Not shipped:")
     reader = gguf.GGUFReader(model)
     context = int(reader.fields["qwen2.context_length"].contents())
     data = model.read_bytes()
@@ -125,4 +129,4 @@ architecture = "qwen2"
 description = "{DESCRIPTION}"
 '''
     tomllib.loads(text)  # a name that would break the TOML fails here, before anything is overwritten
-    manifest.write_text(text, "utf-8")
+    manifest.write_text(text + mark + upstream, "utf-8")

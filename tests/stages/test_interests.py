@@ -16,8 +16,9 @@ import pytest
 
 from eimf_local.artifacts import work_folder
 from eimf_local.config import Config, load_config
-from eimf_local.errors import ArtifactError, InputError
+from eimf_local.errors import ArtifactError, InferenceError, InputError
 from eimf_local.esim.encoder import TextEncoder, load_encoder
+from eimf_local.esim.llm import LocalLLM
 from eimf_local.esim.model_files import BUNDLED_MODEL, resolve_model
 from eimf_local.progress import Reporter
 from eimf_local.stages.datasets import OpenDataset, open_dataset
@@ -95,7 +96,8 @@ def test_a_killed_inference_resumes_to_the_same_interests(
     out = tmp_path / "tiny"
     command = [sys.executable, "-m", "eimf_local_cli", "infer-interests", "--dataset", str(small_dataset)]
     process = subprocess.Popen(
-        [*command, "--out", str(out), "--set", "exemplars.fraction=0.06"], stderr=subprocess.DEVNULL
+        [*command, "--out", str(out), "--set", "exemplars.fraction=0.06", "--set", "llm.parallel=1"],
+        stderr=subprocess.DEVNULL,
     )
 
     def answered() -> int:
@@ -114,6 +116,29 @@ def test_a_killed_inference_resumes_to_the_same_interests(
         (r.user, r.interests, r.path, r.tokens) for r in interests.records
     ]
     np.testing.assert_array_equal(resumed.embeddings, interests.embeddings)
+
+
+def test_a_prompt_that_kills_the_worker_is_named_at_the_end_and_asked_again_by_the_next_run(
+    interests: Interests,
+    dataset: OpenDataset,
+    encoder: TextEncoder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    users = [record.user for record in interests.records[:5]]
+    shown = exemplar_titles(dataset, interests, CONFIG)[:5]
+    deadly = next(title for title in shown[2] if sum(title in titles for titles in shown) == 1)
+    out, worker = tmp_path / "tiny", Path(__file__).parents[1] / "esim" / "crashing_worker.py"
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalLLM, "_command", (sys.executable, str(worker), deadly))
+        with pytest.raises(InferenceError, match=rf"1 of 5 users .*: {users[2]} \(llama.cpp failed twice .*SIGABRT"):
+            infer_again(dataset, encoder, out, users=users)
+    assert not out.exists()
+    (journal,) = work_folder(out).glob("*/journal.jsonl")
+    assert sorted(json.loads(line)["record"]["path"] for line in journal.read_text().splitlines())[-1] == "failed"
+    repaired = infer_again(dataset, encoder, out, users=users)
+    assert [r.interests for r in repaired.records] == [r.interests for r in interests.records[:5]]
+    assert not work_folder(out).exists()
 
 
 def test_given_users_are_the_exemplars(

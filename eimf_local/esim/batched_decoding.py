@@ -1,0 +1,189 @@
+"""Continuous batching: many answers at once, each under its own constraint.
+
+A prompt enters a free slot at once: its head, which prompts share, is still there from the last one or is copied from
+another slot, and the rest is read in chunks. Every step then decodes one token in each busy slot, so batches stay full
+as long as prompts wait.
+
+Answers do not depend on the number of slots, because a sequence's arithmetic does not depend on its neighbours (on the
+CPU, with Q8_0 and Q4_0). Two rules keep it so, since attention rounds differently over one row of a sequence than over
+several: a prompt is cut into chunks by its own positions alone, and a step feeds one token a sequence, also where the
+schema forces several.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .constraint import AnswerConstraint, SchemaConstraint
+from .llama_context import ROWS, LlamaContext
+from .sampling import nucleus
+
+
+class Task(NamedTuple):
+    """An answer to decode: ``head`` are the prompt's tokens that others share; ``temperature`` 0 is greedy.
+
+    ``number`` and ``titles_dropped`` are for whoever asks.
+    """
+
+    number: int
+    head: tuple[int, ...]
+    rest: tuple[int, ...]
+    max_tokens: int
+    temperature: float
+    seed: int
+    titles_dropped: int = 0
+
+
+@dataclass
+class Decoding:
+    """A task under way or ended.
+
+    ``tokens`` are the answer's so far, forced ones too, of which the first ``fed`` are in the KV stream. ``finish`` is
+    "" while it goes on, then "stop", "length" or "error" (``error`` says which). ``seconds`` is its share of the time.
+    """
+
+    task: Task
+    constraint: AnswerConstraint
+    generator: np.random.Generator
+    tokens: list[int]
+    fed: int = 0
+    finish: str = ""
+    error: str = ""
+    seconds: float = 0.0
+
+    @property
+    def position(self) -> int:
+        """Where the next token to feed stands in the sequence."""
+        return len(self.task.head) + len(self.task.rest) + self.fed
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all tokens are fed, so that the next one must be chosen."""
+        return self.fed == len(self.tokens)
+
+    def extend(self, logits: npt.NDArray[np.float32], best: int) -> None:
+        """Append the token chosen by ``logits`` (float32 [V], argmax ``best``), then those that the schema forces."""
+        try:
+            if np.isnan(logits[best]):
+                raise ValueError("the model computes no numbers; is its file damaged?")
+            self.tokens.append(self._choose(logits, best))
+            self.tokens.extend(self.constraint.forced())
+        except ValueError as error:
+            self.finish, self.error = "error", str(error)
+            return
+        if self.constraint.finished and len(self.tokens) <= self.task.max_tokens:
+            self.finish = "stop"
+        elif len(self.tokens) >= self.task.max_tokens:
+            self.finish = "length"
+            del self.tokens[self.task.max_tokens :]
+
+    def _choose(self, logits: npt.NDArray[np.float32], best: int) -> int:
+        greedy = self.task.temperature == 0
+        if greedy and self.constraint.accepts(best):  # if the best of all is allowed, it is the best of those allowed
+            return best
+        allowed = self.constraint.allowed()
+        choices = logits[allowed]
+        chosen = (
+            int(choices.argmax())
+            if greedy
+            else nucleus(choices, temperature=self.task.temperature, generator=self.generator)
+        )
+        token = int(allowed[chosen])
+        self.constraint.take(token)
+        return token
+
+
+class BatchedDecoder:
+    """Decodes tasks in the sequences of a context; a slot's number is its sequence's."""
+
+    def __init__(self, context: LlamaContext, constraint: SchemaConstraint, *, slots: int) -> None:
+        self._context = context
+        self._constraint = constraint
+        self._slots: list[Decoding | None] = [None] * slots
+        self._heads: list[tuple[int, ...]] = [()] * slots  # what each stream begins with, busy or not
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a slot is free."""
+        return None in self._slots
+
+    @property
+    def idle(self) -> bool:
+        """Whether all slots are free."""
+        return not any(self._slots)
+
+    def start(self, task: Task) -> None:
+        """Read a prompt into a free slot; raises :class:`ValueError` where the schema allows no answer."""
+        began = time.perf_counter()
+        slot = self._slots.index(None)
+        constraint = self._constraint.begin()
+        forced = constraint.forced()[: task.max_tokens]  # read with the prompt
+        self._place_head(slot, task.head)
+        logits = self._read(slot, (*task.rest, *forced), len(task.head))
+        decoding = Decoding(task, constraint, np.random.default_rng(task.seed), forced, fed=len(forced))
+        decoding.extend(logits[0], int(logits[0].argmax()))
+        decoding.seconds = time.perf_counter() - began
+        self._slots[slot] = decoding
+
+    def step(self) -> list[Decoding]:
+        """Decode one token of every task under way; returns those that have ended, and frees their slots."""
+        began = time.perf_counter()
+        self._close_gaps()
+        running = [(slot, decoding) for slot, decoding in enumerate(self._slots) if decoding and not decoding.finish]
+        if running:
+            logits = self._context.decode(
+                [decoding.tokens[decoding.fed] for _, decoding in running],
+                [decoding.position for _, decoding in running],
+                [slot for slot, _ in running],
+                [decoding.fed + 1 == len(decoding.tokens) for _, decoding in running],
+            )
+            for _, decoding in running:
+                decoding.fed += 1
+            choosing = [decoding for _, decoding in running if decoding.caught_up]
+            for decoding, row, best in zip(choosing, logits, logits.argmax(axis=1), strict=True):
+                decoding.extend(row, int(best))
+            for _, decoding in running:
+                decoding.seconds += (time.perf_counter() - began) / len(running)
+        return self._take_ended()
+
+    def _place_head(self, slot: int, head: tuple[int, ...]) -> None:
+        """Make the slot's stream hold ``head`` and nothing else."""
+        if self._heads[slot] != head and head in self._heads:
+            self._context.copy(self._heads.index(head), slot)
+            self._heads[slot] = head
+        known = self._heads[slot] == head
+        self._context.truncate(slot, len(head) if known else 0)
+        if not known:
+            self._read(slot, head, 0)
+            self._heads[slot] = head
+
+    def _read(self, slot: int, tokens: Sequence[int], start: int) -> npt.NDArray[np.float32]:
+        """Append ``tokens`` at position ``start``; float32 [1, V], the logits after the last."""
+        logits = np.empty((0, 0), np.float32)
+        for first in range(0, len(tokens), ROWS):
+            chunk = tokens[first : first + ROWS]
+            positions = range(start + first, start + first + len(chunk))
+            last = [False] * (len(chunk) - 1) + [first + len(chunk) == len(tokens)]
+            logits = self._context.decode(chunk, positions, [slot] * len(chunk), last)
+        return logits
+
+    def _close_gaps(self) -> None:
+        """Move sequences so that those of a step are consecutive: llama.cpp decodes others apart."""
+        busy = sum(decoding is not None for decoding in self._slots)
+        for gap in range(busy):
+            if self._slots[gap] is None:
+                last = max(slot for slot, decoding in enumerate(self._slots) if decoding)
+                self._context.copy(last, gap)
+                self._heads[gap] = self._heads[last]
+                self._slots[gap], self._slots[last] = self._slots[last], None
+
+    def _take_ended(self) -> list[Decoding]:
+        ended = [decoding for decoding in self._slots if decoding and decoding.finish]
+        self._slots = [None if decoding and decoding.finish else decoding for decoding in self._slots]
+        return ended
