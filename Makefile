@@ -2,8 +2,10 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 RUNS ?= runs
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test check bench docs results model dist clean
+.PHONY: help install reproduce test check bench bench-scale docs results model dist clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -30,16 +32,24 @@ check: install ## ruff, mypy --strict, and that docs/cli.md is what --help says
 	$(BIN)/mypy
 	$(BIN)/python -m tests.cli_docs --check
 
-bench: install ## time affinity propagation and the training step beside their alternatives
-	$(BIN)/python -m tests.benchmarks.affinity_propagation
-	$(BIN)/python -m tests.benchmarks.training_step
+bench: install ## time what is made fast beside its alternatives: make bench [DATASET=prepared] [VOCABULARY=qwen2.gguf]
+	mkdir -p build/bench
+	$(BIN)/python -m tests.benchmarks.affinity_propagation $(if $(DATASET),--dataset $(DATASET)) | tee build/bench/ap.txt
+	$(if $(DATASET),$(BIN)/python -m tests.benchmarks.sparse_propagation --dataset $(DATASET) | tee build/bench/sparse.txt)
+	$(if $(VOCABULARY),$(BIN)/python -m tests.benchmarks.llm_inference --vocabulary $(VOCABULARY) | tee build/bench/llm.txt)
+	$(BIN)/python -m tests.benchmarks.training_step | tee build/bench/step.txt
+
+bench-scale: install ## affinity propagation up to a million simulated users: make bench-scale DATASET=prepared
+	$(BIN)/python -m tests.benchmarks.sparse_propagation --scale --dataset $(DATASET) \
+		--out docs/results/affinity-propagation.json
 
 docs: install ## regenerate docs/cli.md from --help
 	$(BIN)/python -m tests.cli_docs
 
 results: install ## write docs/results.md from finished grids: make results GRIDS="runs/office runs/ml-1m"
 	$(BIN)/python -c 'import sys; from pathlib import Path; from eimf_local.evaluation.report import write_results_page; \
-		write_results_page([Path(grid) for grid in sys.argv[1:]], Path("docs/results.md"))' $(GRIDS)
+		write_results_page([Path(grid) for grid in sys.argv[1:]], Path("docs/results.md"), \
+		sorted(Path("docs/results").glob("*.md")))' $(GRIDS)
 
 model: install ## train the bundled GGUF from scratch on one core; an interrupted training goes on
 	$(BIN)/python -m eimf_local_models.builder --out build/model
@@ -51,5 +61,5 @@ dist: install ## build wheel and sdist, then run the demo from the wheel
 	cd build && PYTHONPATH=$(CURDIR)/build/wheel-site ../$(BIN)/python -m eimf_local_cli reproduce demo --out wheel-demo
 
 clean: ## remove what builds and tests left behind (not .venv, your runs, or a model in training)
-	rm -rf build/wheel-* build/lib build/bdist* dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build/wheel-* build/bench build/lib build/bdist* dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
