@@ -34,6 +34,9 @@ def infer_interests(
     ] = None,
     preference: Annotated[float | None, typer.Option(help="The affinity-propagation preference itself.")] = None,
     users: Annotated[Path | None, typer.Option(help="A file of exemplar users, one id a line.")] = None,
+    parallel: Annotated[
+        str, typer.Option(metavar="N|auto", help="Exemplars asked at once; auto: what memory and cores allow.")
+    ] = "auto",
     restart: Annotated[bool, typer.Option("--restart", help="Forget earlier work in OUT and OUT.work.")] = False,
     preset: PresetOption = None,
     settings: SetOption = None,
@@ -50,6 +53,8 @@ def infer_interests(
         raise typer.BadParameter("give only one of --exemplar-fraction, --preference and --users")
     chosen = {"fraction": exemplar_fraction, "preference": preference}
     overrides = [f"exemplars.{key}={value}" for key, value in chosen.items() if value is not None]
+    if parallel != "auto":
+        overrides.append(f"llm.parallel={parallel}")
     config = load_config(preset, [*(settings or ()), *overrides])
     with reporting() as reporter:
         interests = infer(
