@@ -159,7 +159,7 @@ class DenseProblem:
         for lo, hi in _row_blocks(self.n):
             z = generator.standard_normal((hi - lo, self.n))
             self._diagonal_noise[lo:hi] = z[np.arange(hi - lo), np.arange(lo, hi)]
-            _add_noise(S[lo:hi], z)
+            add_noise(S[lo:hi], z)
 
     def run(self, preference: Preference, settings: Settings, callback: Progress | None) -> AffinityPropagationResult:
         """Affinity propagation with this preference, from messages of zero; see :func:`affinity_propagation`."""
@@ -172,7 +172,7 @@ class DenseProblem:
             labels = np.arange(n) if above else np.zeros(n, np.int64)
         else:
             S.flat[:: n + 1] = preferences
-            S.flat[:: n + 1] = _add_noise(S.diagonal().copy(), self._diagonal_noise)
+            S.flat[:: n + 1] = add_noise(S.diagonal().copy(), self._diagonal_noise)
             evidence, n_iter, converged = _iterate(S, settings, callback, self._device)
             chosen = np.flatnonzero(evidence > 0)
             exemplars = chosen if len(chosen) else np.array([evidence.argmax()])
@@ -298,7 +298,7 @@ def _span(S: Floats) -> tuple[float, float]:
     return lowest, top
 
 
-def _add_noise(values: Floats, z: NDArray[np.float64]) -> Floats:
+def add_noise(values: Floats, z: NDArray[np.float64]) -> Floats:
     """Add (eps x + 100 tiny) z to the values x, in place, rounded as scikit-learn rounds; return them."""
     limits = np.finfo(values.dtype)
     values += (limits.eps * values + limits.tiny * 100) * z

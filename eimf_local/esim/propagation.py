@@ -33,9 +33,9 @@ class AffinityPropagationResult:
 
     ``exemplars``: int64 [K], ascending; ``labels``: int64 [n], each point's cluster 0..K-1, whose exemplar is
     ``exemplars[label]``; ``n_iter``: iterations done (0 when all similarities are equal: nothing to iterate);
-    ``converged``: whether the exemplars stayed the same for ``convergence_iter`` iterations; ``net_similarity``: sum
-    of the points' similarities to their exemplars and of the exemplars' preferences; ``preference`` and ``damping``: as
-    used in the end.
+    ``converged``: whether the exemplars stayed the same for ``convergence_iter`` iterations (on a graph of neighbours
+    all but one in 200); ``net_similarity``: sum of the points' similarities to their exemplars and of the exemplars'
+    preferences; ``preference`` and ``damping``: as used in the end.
     """
 
     exemplars: NDArray[np.int64]

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .affinity_propagation import _add_noise
+from .affinity_propagation import add_noise
 from .message_passing import Damping, Scalar
 from .neighbours import (
     Integers,
@@ -130,7 +130,7 @@ class EdgeMessages:
             return Chosen(np.arange(self.n if above else 1), 0, True)
         diagonal = np.full(self.n, preference, np.float32)
         evidence, n_iter, converged = _until_settled(
-            self._pass(_add_noise(diagonal, self._diagonal_noise), settings.damping), settings, callback
+            self._pass(add_noise(diagonal, self._diagonal_noise), settings.damping), settings, callback
         )
         exemplars = np.flatnonzero(evidence > 0)
         return Chosen(exemplars if len(exemplars) else np.array([evidence.argmax()]), n_iter, converged)
@@ -183,7 +183,7 @@ class EdgeMessages:
             on_diagonal[starts[first:last] - starts[first] + np.arange(last - first) + before] = True
             z = generator.standard_normal(len(on_diagonal))
             of_diagonal[first:last] = z[on_diagonal]
-            _add_noise(S[edges], z[~on_diagonal])
+            add_noise(S[edges], z[~on_diagonal])
         return of_diagonal
 
 
