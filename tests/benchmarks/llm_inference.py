@@ -310,7 +310,7 @@ def main() -> int:
         return 0 if many(options.many) else 1
     if not options.model_file.exists():
         if options.vocabulary is None:
-            print(__doc__)
+            print(f"{options.model_file} is not there yet; give --vocabulary (--help says where that lies) to write it")
             return 2
         options.model_file.parent.mkdir(parents=True, exist_ok=True)
         write_random_qwen(options.model_file, options.vocabulary)
