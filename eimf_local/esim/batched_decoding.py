@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from .constraint import AnswerConstraint, SchemaConstraint
 from .llama_context import ROWS, LlamaContext
-from .sampling import nucleus
+from .sampling import draw
 
 
 class Task(NamedTuple):
@@ -67,15 +67,15 @@ class Decoding:
         """Whether all tokens are fed, so that the next one must be chosen."""
         return self.fed == len(self.tokens)
 
-    def extend(self, logits: npt.NDArray[np.float32], best: int) -> None:
-        """Append the token chosen by ``logits`` (float32 [V], argmax ``best``), then those that the schema forces."""
+    def append(self, token: int, *, taken: bool) -> None:
+        """Append a token, which the constraint has ``taken`` or takes now, then those that the schema forces."""
         try:
-            if np.isnan(logits[best]):
-                raise ValueError("the model computes no numbers; is its file damaged?")
-            self.tokens.append(self._choose(logits, best))
+            if not taken:
+                self.constraint.take(token)
+            self.tokens.append(token)
             self.tokens.extend(self.constraint.forced())
         except ValueError as error:
-            self.finish, self.error = "error", str(error)
+            self.fail(str(error))
             return
         if self.constraint.finished and len(self.tokens) <= self.task.max_tokens:
             self.finish = "stop"
@@ -83,20 +83,9 @@ class Decoding:
             self.finish = "length"
             del self.tokens[self.task.max_tokens :]
 
-    def _choose(self, logits: npt.NDArray[np.float32], best: int) -> int:
-        greedy = self.task.temperature == 0
-        if greedy and self.constraint.accepts(best):  # if the best of all is allowed, it is the best of those allowed
-            return best
-        allowed = self.constraint.allowed()
-        choices = logits[allowed]
-        chosen = (
-            int(choices.argmax())
-            if greedy
-            else nucleus(choices, temperature=self.task.temperature, generator=self.generator)
-        )
-        token = int(allowed[chosen])
-        self.constraint.take(token)
-        return token
+    def fail(self, reason: str) -> None:
+        """End without an answer."""
+        self.finish, self.error = "error", reason
 
 
 class BatchedDecoder:
@@ -127,7 +116,7 @@ class BatchedDecoder:
         self._place_head(slot, task.head)
         logits = self._read(slot, (*task.rest, *forced), len(task.head))
         decoding = Decoding(task, constraint, np.random.default_rng(task.seed), forced, fed=len(forced))
-        decoding.extend(logits[0], int(logits[0].argmax()))
+        self._choose([decoding], logits)
         decoding.seconds = time.perf_counter() - began
         self._slots[slot] = decoding
 
@@ -145,12 +134,36 @@ class BatchedDecoder:
             )
             for _, decoding in running:
                 decoding.fed += 1
-            choosing = [decoding for _, decoding in running if decoding.caught_up]
-            for decoding, row, best in zip(choosing, logits, logits.argmax(axis=1), strict=True):
-                decoding.extend(row, int(best))
+            self._choose([decoding for _, decoding in running if decoding.caught_up], logits)
             for _, decoding in running:
                 decoding.seconds += (time.perf_counter() - began) / len(running)
         return self._take_ended()
+
+    def _choose(self, decodings: Sequence[Decoding], logits: npt.NDArray[np.float32]) -> None:
+        """Give each of n answers its next token by its row of ``logits`` (float32 [n, V])."""
+        masked: list[int] = []  # the rows that need a mask of the whole vocabulary
+        for row, best in enumerate(logits.argmax(axis=1)):
+            decoding = decodings[row]
+            if np.isnan(logits[row, best]):
+                decoding.fail("the model computes no numbers; is its file damaged?")
+            elif decoding.task.temperature == 0 and decoding.constraint.accepts(int(best)):
+                decoding.append(int(best), taken=True)  # the best of all is the best of those allowed
+            else:
+                masked.append(row)
+        if not masked:
+            return
+        waiting = [decodings[row] for row in masked]
+        allowed = self._constraint.allowed([decoding.constraint for decoding in waiting])
+        chosen = draw(
+            np.where(allowed, logits[masked], np.float32(-np.inf)),
+            temperature=np.array([decoding.task.temperature for decoding in waiting]),
+            uniform=np.array([decoding.generator.random() for decoding in waiting]),
+        )
+        for decoding, row, token in zip(waiting, allowed, chosen, strict=True):
+            if row[token]:
+                decoding.append(int(token), taken=False)
+            else:
+                decoding.fail("no token satisfies the schema here")
 
     def _place_head(self, slot: int, head: tuple[int, ...]) -> None:
         """Make the slot's stream hold ``head`` and nothing else."""

@@ -7,7 +7,7 @@ sequences come and go one by one, so of the processor only its grammar and its t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,18 @@ class SchemaConstraint:
         self.end = model.token_eos()
         self._forbidden = model.special_tokens()
         self._forbidden[self.end] = False  # the grammar says when an answer may end
-        self._mask = allocate_token_bitmask(1, model.n_vocab())
 
     def begin(self) -> AnswerConstraint:
         """The constraint of one answer, at its first token."""
         return AnswerConstraint(self, self._start.deep_copy())
+
+    def allowed(self, answers: Sequence[AnswerConstraint]) -> npt.NDArray[np.bool_]:
+        """Which tokens each of n answers may go on with: bool [n, V]; a row without any is a dead end."""
+        masks = allocate_token_bitmask(len(answers), len(self._forbidden))
+        for row, answer in enumerate(answers):
+            fill_next_token_bitmask(answer._matcher, masks, row)
+        bits = np.unpackbits(masks.view(np.uint8), axis=1, bitorder="little", count=len(self._forbidden))
+        return bits.view(np.bool_) & ~self._forbidden
 
     def text(self, tokens: list[int]) -> str:
         """What the tokens of an answer say; a character that was cut in half at the end is left out."""
@@ -59,23 +66,13 @@ class AnswerConstraint:
         return self._matcher.is_stopped()
 
     def accepts(self, token: int) -> bool:
-        """Take ``token`` if the schema allows it here: microseconds, where :meth:`allowed` is a pass over V."""
+        """Take ``token`` if the schema allows it here: microseconds, where a mask is a pass over V."""
         return not self._schema._forbidden[token] and self._matcher.try_consume_tokens([token]) == 1
 
     def take(self, token: int) -> None:
-        """Take one of :meth:`allowed`."""
+        """Take one of those that :meth:`SchemaConstraint.allowed` marks."""
         if not self._matcher.consume_token(token):
             raise ValueError(f"the schema's matcher failed: {self._matcher.get_error()}")
-
-    def allowed(self) -> npt.NDArray[np.int64]:
-        """Ids of all tokens that the schema allows here, ascending; raises :class:`ValueError` where there is none."""
-        schema = self._schema
-        fill_next_token_bitmask(self._matcher, schema._mask)
-        bits = np.unpackbits(schema._mask.view(np.uint8), bitorder="little", count=len(schema._forbidden))
-        ids = np.flatnonzero(bits.view(np.bool_) & ~schema._forbidden)
-        if not len(ids):
-            raise ValueError(f"no token satisfies the schema here {self._matcher.get_error()}".rstrip())
-        return ids
 
     def forced(self) -> list[int]:
         """The tokens that must follow here, already taken; often none."""

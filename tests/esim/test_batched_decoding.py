@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import llama_cpp
+import numpy as np
 import outlines
 import pytest
 from outlines.backends.llguidance import LLGuidanceBackend
@@ -45,10 +46,17 @@ def constraint(model: LlamaModel) -> SchemaConstraint:
     return SchemaConstraint(model, interests_schema(6))
 
 
-def task(model: LlamaModel, number: int, *, head: str = "<|im_start|>user\n", max_tokens: int = 40) -> Task:
+def task(
+    model: LlamaModel,
+    number: int,
+    *,
+    head: str = "<|im_start|>user\n",
+    max_tokens: int = 40,
+    temperature: float = 0.0,
+) -> Task:
     asked = users(number + 1)[number]
     rest = model.tokenize("".join(asked.titles) + "\n", special=False) + model.tokenize(asked.tail, special=True)
-    return Task(number, tuple(model.tokenize(head, special=True)), tuple(rest), max_tokens, 0.0, 0)
+    return Task(number, tuple(model.tokenize(head, special=True)), tuple(rest), max_tokens, temperature, number)
 
 
 def decode(model: LlamaModel, constraint: SchemaConstraint, tasks: list[Task], *, slots: int) -> dict[int, Decoding]:
@@ -77,6 +85,30 @@ def test_different_heads_unlike_lengths_and_gaps_change_nothing(
     assert len(alone) == 13
     assert answers(decode(model, constraint, tasks, slots=3)) == alone
     assert answers(decode(model, constraint, tasks[::-1], slots=5)) == alone
+
+
+def test_sampled_answers_depend_on_their_own_seed_alone(model: LlamaModel, constraint: SchemaConstraint) -> None:
+    tasks = [task(model, number, temperature=(0.0, 0.7, 1.5)[number % 3]) for number in range(9)]
+    alone = answers(decode(model, constraint, tasks, slots=1))
+    assert answers(decode(model, constraint, tasks, slots=4)) == alone
+    assert answers(decode(model, constraint, tasks[::-1], slots=9)) == alone
+    again = [asked._replace(seed=asked.seed + 100) for asked in tasks]
+    other = answers(decode(model, constraint, again, slots=4))
+    assert [mine == theirs for mine, theirs in zip(alone, other, strict=True)][::3] == [True] * 3  # the greedy ones
+    assert other != alone
+
+
+def test_masks_of_a_batch_are_those_of_its_answers(constraint: SchemaConstraint) -> None:
+    begun = [constraint.begin() for _ in range(3)]
+    for number, answer in enumerate(begun):
+        answer.forced()
+        for _ in range(number):
+            answer.take(int(np.flatnonzero(constraint.allowed([answer])[0])[-1]))
+    together = constraint.allowed(begun)
+    assert together.shape == (3, len(constraint.allowed(begun[:1])[0]))
+    for row, answer in zip(together, begun, strict=True):
+        assert np.array_equal(row, constraint.allowed([answer])[0])
+        assert row.any()
 
 
 def test_what_the_schema_forces_is_fed_without_choosing(model: LlamaModel) -> None:
@@ -112,7 +144,7 @@ def test_no_special_token_is_ever_allowed(model: LlamaModel, constraint: SchemaC
     answer = constraint.begin()
     assert constraint.text(answer.forced()) == '{"interests":'
     for _ in range(5):
-        allowed = answer.allowed()
+        allowed = np.flatnonzero(constraint.allowed([answer])[0])
         assert not set(special) & set(allowed.tolist())
         assert not any(answer.accepts(token) for token in special)
         answer.take(int(allowed[-1]))
