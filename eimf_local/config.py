@@ -84,13 +84,21 @@ class LLMConfig(Section):
 
 
 class ModelConfig(Section):
-    """The implicit-interest backbone (SPEC section 4)."""
+    """The implicit-interest backbone (SPEC section 4).
+
+    From ``dropout`` on, each setting acts on the backbones that name it among their options, and is recorded for them
+    only: ``dropout`` on GRU4Rec, SASRec and BERT4Rec, ``cloze_ratio`` on BERT4Rec, ``capsule_axis`` (what the coupling
+    softmax runs over) on MIND and ComiRec-DR.
+    """
 
     backbone: str = "remi"
     dim: int = Field(64, ge=2)
     interests: int = Field(4, ge=1)
     max_length: int = Field(20, ge=1)
     item_init: Literal["random", "text"] = "random"
+    dropout: float = Field(0.2, ge=0, lt=1)
+    cloze_ratio: float = Field(0.2, gt=0, lt=1)
+    capsule_axis: Literal["interests", "positions"] = "interests"
 
 
 class LossConfig(Section):

@@ -5,6 +5,9 @@ The command line turns each of these into one line and exit status 1; anything e
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class EimfError(Exception):
     """A failure that the user can act on.
@@ -47,3 +50,11 @@ class TrainingError(EimfError):
 
 class StorageError(EimfError):
     """The operating system refused to write: disk full, no permission, read-only."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> ConfigError:
+    """The error for a ``name`` that is none of the ``known`` ones; its hint names the nearest of them, then all."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    guess = f"did you mean {near[0]!r}? " if near else ""
+    return ConfigError(f"unknown {what} {name!r}", hint=f"{guess}known: {', '.join(names)}")

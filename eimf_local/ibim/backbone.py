@@ -6,7 +6,6 @@ losses, evaluator and index know this contract only, never a particular model.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -16,29 +15,44 @@ from torch.nn import functional as F
 from ..errors import ConfigError
 
 
+class Cloze(NamedTuple):
+    """History items that an encoder hid from itself, to be told from their context.
+
+    ``places`` int64 [M]: b L + l of the hidden item at position l of row b. ``states`` float32 [M, D]: the vectors that
+    must score them highest.
+    """
+
+    places: Tensor
+    states: Tensor
+
+
 class Encoded(NamedTuple):
-    """Interests of a batch, with what the routing regularisation needs.
+    """Interests of a batch, with what a backbone's own loss needs besides.
 
     ``interests`` float32 [B, K, D]. ``attention`` float32 [B, K, L], each row a distribution over the real positions
-    (zero where the history is empty); None where the backbone does not route.
+    (zero where the history is empty); None where the backbone has no attention to regularise. ``cloze``: what was
+    hidden in training, None in evaluation and for backbones that hide nothing.
     """
 
     interests: Tensor
-    attention: Tensor | None
+    attention: Tensor | None = None
+    cloze: Cloze | None = None
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(nn.Module):
     """An encoder of histories over one item table.
 
     Attributes:
         n_items, dim, n_interests, max_length: N, D, K and L of SPEC section 1.
         item_embedding: [N + 1, D], row 0 (padding) zero and kept zero: its gradient is dropped.
         trainable: False where :meth:`fit_statistics` takes the place of gradient descent.
+        options: further keyword arguments of the constructor, kept as attributes of the same names.
         hard_negatives: whether its own loss is the interest-aware one (REMI).
         routing_regularised: whether its own loss penalises peaked attention (REMI).
     """
 
     trainable: ClassVar[bool] = True
+    options: ClassVar[tuple[str, ...]] = ()
     hard_negatives: ClassVar[bool] = False
     routing_regularised: ClassVar[bool] = False
 
@@ -56,20 +70,22 @@ class Backbone(nn.Module, ABC):
     @property
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments that build this backbone again (without weights)."""
-        return {
+        sizes = {
             "n_items": self.n_items,
             "dim": self.dim,
             "interests": self.n_interests,
             "max_length": self.max_length,
         }
+        return sizes | {name: getattr(self, name) for name in self.options}
 
-    @abstractmethod
     def encode_embedded(self, embedded: Tensor, mask: Tensor) -> Encoded:
         """Interests from looked-up items: ``embedded`` float32 [B, L, D], ``mask`` bool [B, L], True on real items.
 
         Whatever stands in padded positions must not change the result; an empty history gives finite interests. The
-        trainer looks all items of a step up at once, which is why the lookup is not done here.
+        trainer looks all items of a step up at once, which is why the lookup is not done here. A backbone that is not
+        trainable may override :meth:`encode` instead.
         """
+        raise NotImplementedError(f"{type(self).__name__} encodes item numbers only")
 
     def encode(self, history: Tensor, mask: Tensor) -> Tensor:
         """Interests float32 [B, K, D] of ``history`` int64 [B, L], oldest first, right-padded with 0."""

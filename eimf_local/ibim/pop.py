@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ class Pop(Backbone):
 
     def encode_embedded(self, embedded: Tensor, mask: Tensor) -> Encoded:
         """The constant interest float32 [B, 1, 1], whatever the history."""
-        return Encoded(embedded.new_ones(embedded.shape[0], 1, 1), None)
+        return Encoded(embedded.new_ones(embedded.shape[0], 1, 1))
 
     def fit_statistics(self, sequence: Tensor, starts: Tensor, lengths: Tensor) -> None:
         """Count every interaction of the training users (:meth:`Backbone.fit_statistics`)."""
@@ -35,8 +35,3 @@ class Pop(Backbone):
         counts = torch.bincount(sequence, weights=owned, minlength=self.n_items + 1)
         with torch.no_grad():
             self.item_embedding.weight.copy_(counts.unsqueeze(1))
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments that build this backbone again (without counts)."""
-        return {"n_items": self.n_items, "dim": 1, "interests": 1, "max_length": self.max_length}

@@ -30,7 +30,7 @@ from ..esim.encoder import TextEncoder
 from ..evaluation.metrics import CUTOFFS, per_user
 from ..evaluation.protocol import histories_of, labels_of, top_k
 from ..ibim.backbone import Backbone
-from ..ibim.registry import build_backbone
+from ..ibim.registry import backbone_kind, build_backbone
 from ..ibim.storage import save_model
 from ..progress import Reporter
 from ..serving.recommend import CATALOGUE, HISTORIES
@@ -42,7 +42,14 @@ from .interests import Interests, shown_per_exemplar
 from .semantics import semantic_inputs
 
 # The terms' letters (SPEC sections 4 and 5), short enough for a progress bar.
-_SYMBOLS = {"loss": "L", "recommendation": "L_R", "routing": "L_RR", "prediction": "L_S", "alignment": "L_A"}
+_SYMBOLS = {
+    "loss": "L",
+    "recommendation": "L_R",
+    "routing": "L_RR",
+    "cloze": "L_C",
+    "prediction": "L_S",
+    "alignment": "L_A",
+}
 
 
 def train(
@@ -114,7 +121,9 @@ def _store(
 
 
 def _run_settings(config: Config, interests: Interests | None) -> dict[str, Any]:
-    settings = config.model_dump(include={"split", "model", "loss", "objective", "semantics", "train"})
+    settings = config.model_dump(include={"split", "loss", "objective", "semantics", "train"})
+    named = {"backbone": config.model.backbone, "item_init": config.model.item_init}
+    settings["model"] = named | _backbone_settings(config)
     if interests is not None and config.semantics.source == "titles":
         settings["semantics"]["max_titles"] = shown_per_exemplar(interests, config)
     if interests is None and config.semantics.source == "titles":
@@ -122,6 +131,12 @@ def _run_settings(config: Config, interests: Interests | None) -> dict[str, Any]
     if interests is None and config.semantics.source != "item-text":
         del settings["objective"], settings["semantics"]  # nothing semantic takes part
     return settings
+
+
+def _backbone_settings(config: Config) -> dict[str, Any]:
+    """The settings of the chosen backbone; other backbones' take no part, and are not recorded."""
+    options = backbone_kind(config.model.backbone).options
+    return config.model.model_dump(include={"dim", "interests", "max_length", *options})
 
 
 def _fit(
@@ -137,18 +152,20 @@ def _fit(
     split = dataset.split
     backbone = build_backbone(
         config.model.backbone,
-        **config.model.model_dump(include={"dim", "interests", "max_length"}),
+        **_backbone_settings(config),
         n_items=dataset.data.n_items,
         seed=config.train.seed,
         item_text=torch.from_numpy(item_text) if item_text is not None and config.model.item_init == "text" else None,
     )
-    objective = build_objective(
-        backbone,
-        loss=config.loss.model_dump(),
-        objective=config.objective.model_dump(),
-        semantic_inputs=semantic_inputs(dataset, interests, item_text, config),
-        seed=config.train.seed,
-    )
+    objective = None
+    if backbone.trainable:
+        objective = build_objective(
+            backbone,
+            loss=config.loss.model_dump(),
+            objective=config.objective.model_dump(),
+            semantic_inputs=semantic_inputs(dataset, interests, item_text, config),
+            seed=config.train.seed,
+        )
     validate = _validator(dataset, split.valid, backbone.max_length)
 
     latest: Mapping[str, float] = {}

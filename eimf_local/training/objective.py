@@ -12,7 +12,7 @@ from ..alignment.modality_alignment import ModalityAlignment
 from ..alignment.semantic_inputs import SemanticInputs
 from ..alignment.semantic_prediction import SemanticPrediction, prediction_loss
 from ..errors import ConfigError
-from ..ibim.backbone import Backbone
+from ..ibim.backbone import Backbone, Cloze
 from ..ibim.readout import hard_readout, mean_readout, target_aware_readout
 from ..ibim.sampled_softmax import (
     accidental_hits,
@@ -89,6 +89,24 @@ class RecommendationLoss:
             return None
         penalty = routing_regularisation(attention, dim=backbone.dim, reduction=self.routing_reduction)
         return self.routing_weight * penalty
+
+    def cloze(
+        self,
+        backbone: Backbone,
+        cloze: Cloze | None,
+        histories: tuple[Tensor, Tensor],
+        negatives: Tensor,
+        drawn: Negatives | None,
+    ) -> Tensor | None:
+        """The catalogue loss of hidden history items (BERT4Rec), None where nothing was hidden.
+
+        ``histories``: item numbers [B, L] and their looked-up vectors [B, L, D]; ``negatives`` [n, D] are ``drawn``'s.
+        """
+        if cloze is None:
+            return None
+        items, vectors = (part.flatten(0, 1).index_select(0, cloze.places) for part in histories)  # [M], [M, D]
+        hits = None if drawn is None or drawn.hits is None else accidental_hits(items, drawn.items)
+        return self.ranking(backbone, items, cloze.states, vectors, negatives, hits)
 
 
 class SemanticObjective(nn.Module):
@@ -183,20 +201,21 @@ class JointObjective(nn.Module):
     def forward(self, backbone: Backbone, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Terms]:
         """The loss to differentiate, and its detached terms (scalars on the device).
 
-        Terms: "loss" = "recommendation" + "routing" + gamma ("prediction" + "alignment"); "routing" carries its
-        weight; a term that is off is absent.
+        Terms: "loss" = "recommendation" + "routing" + "cloze" + gamma ("prediction" + "alignment"); "routing" carries
+        its weight; a term that is off is absent.
         """
         negatives = self._draw(backbone, batch, generator)
         history, target, rivals = self._look_up(backbone, batch, negatives)
         encoded = backbone.encode_embedded(history, batch.mask)
         user = self.recommendation.read_out(encoded.interests, target)  # H'_im
         hits = None if negatives is None else negatives.hits
-        total = self.recommendation.ranking(backbone, batch.target, user, target, rivals, hits)
-        terms: Terms = {"recommendation": total}
-        routing = self.recommendation.routing(backbone, encoded.attention)
-        if routing is not None:
-            terms["routing"] = routing
-            total = total + routing
+        own = {
+            "recommendation": self.recommendation.ranking(backbone, batch.target, user, target, rivals, hits),
+            "routing": self.recommendation.routing(backbone, encoded.attention),
+            "cloze": self.recommendation.cloze(backbone, encoded.cloze, (batch.history, history), rivals, negatives),
+        }
+        terms: Terms = {name: term for name, term in own.items() if term is not None}
+        total = torch.stack(list(terms.values())).sum()
         if self.semantic is not None:
             semantic: Terms = self.semantic(batch, user, target, negatives)
             terms.update(semantic)

@@ -4,7 +4,7 @@ import torch
 
 from eimf_local.errors import ConfigError
 from eimf_local.ibim.initialisation import text_table
-from eimf_local.ibim.registry import build_backbone
+from eimf_local.ibim.registry import BACKBONES, build_backbone
 
 N, T, D = 50, 16, 4
 
@@ -45,13 +45,15 @@ def test_padding_row_of_the_texts_is_ignored(item_text):
     assert torch.equal(text_table(other, D), text_table(item_text, D))
 
 
-def test_backbone_takes_the_table_and_stays_trainable(item_text):
+@pytest.mark.parametrize("name", [name for name, kind in BACKBONES.items() if kind.trainable])
+def test_backbone_takes_the_table_and_stays_trainable(name, item_text):
     sizes = {"n_items": N, "dim": D, "interests": 2, "max_length": 5}
-    backbone = build_backbone("remi", **sizes, item_text=item_text)
+    backbone = build_backbone(name, **sizes, item_text=item_text)
     assert torch.equal(backbone.item_vectors().detach(), text_table(item_text, D))
     assert backbone.item_embedding.weight.requires_grad
-    plain = build_backbone("remi", **sizes)
-    assert torch.equal(plain.hidden.weight, backbone.hidden.weight)  # only the table differs
+    plain = build_backbone(name, **sizes).state_dict()
+    others = {key: value for key, value in backbone.state_dict().items() if key != "item_embedding.weight"}
+    assert all(torch.equal(plain[key], value) for key, value in others.items())  # only the table differs
 
 
 def test_unusable_texts_are_refused(item_text):

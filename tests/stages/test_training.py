@@ -153,6 +153,8 @@ def test_every_switch_of_the_objective_trains_another_model(
     [
         ("model.backbone=pop",),
         ("model.backbone=comirec-sa",),
+        ("model.backbone=bert4rec", "model.item_init=text"),
+        ("model.backbone=sasrec", "loss.kind=full"),
         ("loss.readout=soft",),
         ("semantics.source=item-text", "objective.predict=false", "objective.align_users=false"),
     ],
@@ -163,6 +165,37 @@ def test_what_needs_no_interests_trains_without(
 ) -> None:
     run = train_small(small_dataset, None, tmp_path / "run", encoder, *settings)
     assert "interests" not in load(run, "run").inputs
+
+
+@pytest.mark.parametrize("backbone", ["bert4rec", "mind", "comirec-sa"])
+def test_eimf_works_on_every_backbone_of_table_5(
+    backbone: str, small_dataset: Path, small_interests: Path, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    run = train_small(small_dataset, small_interests, tmp_path / "run", encoder, f"model.backbone={backbone}")
+    curves = [json.loads(line) for line in (run / "curves.jsonl").read_text().splitlines()]
+    assert {"recommendation", "prediction", "alignment"} <= set(curves[0]["loss"])
+    assert ("cloze" in curves[0]["loss"]) == (backbone == "bert4rec")
+
+
+def test_a_run_records_the_settings_of_its_own_backbone_only(
+    small_dataset: Path, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    run = train_small(small_dataset, None, tmp_path / "run", encoder, "model.backbone=mind", "model.dropout=0.5")
+    model = load(run, "run").config["model"]
+    assert model.keys() == {"backbone", "item_init", "dim", "interests", "max_length", "capsule_axis"}
+    again = Recording()
+    train_small(
+        small_dataset, None, tmp_path / "run", encoder, "model.backbone=mind", "model.dropout=0.1", reporter=again
+    )
+    assert again.said == [f"{tmp_path / 'run'} is up to date"]
+
+
+def test_an_unknown_backbone_is_refused_before_any_work(
+    small_dataset: Path, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="unknown backbone 'bert4reck' — did you mean 'bert4rec'"):
+        train_small(small_dataset, None, tmp_path / "run", encoder, "model.backbone=bert4reck")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_titles_as_interests_need_exemplars(small_dataset: Path, encoder: TextEncoder, tmp_path: Path) -> None:

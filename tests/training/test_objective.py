@@ -9,7 +9,7 @@ from eimf_local.ibim.registry import build_backbone
 from eimf_local.ibim.sampled_softmax import accidental_hits, draw_negatives
 from eimf_local.training.objective import build_objective
 from eimf_local.training.sampling import Batch
-from tests.reference import comirec, losses
+from tests.reference import backbones, comirec, losses
 
 N, D, K, L, T, G, M, U, B = 25, 6, 3, 5, 8, 4, 5, 12, 7
 NEGATIVES = 40
@@ -36,6 +36,11 @@ def setup(name="remi", *, semantic=True, loss=None, **objective):
         seed=2,
     )
     return backbone, built.double()
+
+
+def weights_of(module):
+    """Parameters and buffers by name, as NumPy arrays."""
+    return {name: tensor.numpy() for name, tensor in module.state_dict().items()}
 
 
 def batch():
@@ -277,3 +282,65 @@ def test_permuting_the_batch_changes_nothing():
     permuted = Batch(*(part[order] for part in batch()))
     found = objective(backbone, permuted, torch.Generator().manual_seed(4))[0]
     torch.testing.assert_close(found, evaluate(backbone, objective)[0])
+
+
+class TestCloze:
+    """BERT4Rec's own loss: next item and cloze, with the same negatives."""
+
+    def build(self, loss, semantic=False):
+        backbone = build_backbone("bert4rec", n_items=N, dim=D, interests=1, max_length=L, seed=1, dropout=0.0).double()
+        objective = build_objective(
+            backbone,
+            loss=LossConfig(**({"negatives": NEGATIVES} | loss)).model_dump(),
+            objective=ObjectiveConfig().model_dump(),
+            semantic_inputs=inputs() if semantic else None,
+            seed=2,
+        ).double()
+        return backbone, objective
+
+    def evaluate(self, backbone, objective):
+        torch.manual_seed(5)
+        return evaluate(backbone, objective)
+
+    @pytest.mark.parametrize("loss", [{}, {"kind": "full"}, {"reference_hits": True}], ids=str)
+    def test_equals_reference(self, loss):
+        backbone, objective = self.build(loss)
+        total, terms = self.evaluate(backbone, objective)
+        torch.manual_seed(5)
+        b = batch()
+        places = backbone.encode_embedded(backbone.embed_items(b.history), b.mask).cloze.places.tolist()
+        table, w = backbone.item_vectors().detach().numpy(), weights_of(backbone)
+        users, states, hidden_items = [], [], []
+        for row in range(B):
+            numbers = [item for item in b.history[row].tolist() if item]
+            hidden = [place % L for place in places if place // L == row]
+            *context, user = backbones.bert4rec([table[item] for item in numbers], w, hidden)
+            users.append(user)
+            states += [context[place] for place in hidden]
+            hidden_items += [numbers[place] for place in hidden]
+        negatives = draw_negatives(N, NEGATIVES, generator=torch.Generator().manual_seed(4)).numpy()
+
+        def ranked(vectors, items):
+            items = np.array(items)
+            if loss.get("kind") == "full":
+                return losses.full_softmax(vectors, table[1:], items)
+            hits = None if loss.get("reference_hits") else items[:, None] == negatives
+            return losses.sampled_softmax(vectors, table[items], table[negatives], hits, 0.0)
+
+        assert terms["recommendation"].item() == pytest.approx(ranked(users, b.target.tolist()), rel=1e-9)
+        assert terms["cloze"].item() == pytest.approx(ranked(states, hidden_items), rel=1e-9)
+        assert total.item() == pytest.approx(terms["recommendation"].item() + terms["cloze"].item(), rel=1e-9)
+
+    def test_eimf_adds_its_terms_to_both(self):
+        plain, joint = (self.evaluate(*self.build({}, semantic)) for semantic in (False, True))
+        assert joint[1].keys() == {*plain[1].keys(), "prediction", "alignment"}
+        assert torch.equal(joint[1]["cloze"], plain[1]["cloze"])
+        semantic = joint[1]["prediction"] + joint[1]["alignment"]
+        assert joint[0].item() == pytest.approx(plain[0].item() + 0.1 * semantic.item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["bert4rec", "mind", "comirec-sa", "comirec-dr", "remi", "sasrec"])
+def test_eimf_reaches_every_parameter_of_its_backbones(name):
+    backbone, objective = setup(name)
+    evaluate(backbone, objective)[0].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in backbone.parameters())

@@ -1,0 +1,139 @@
+"""SASRec and BERT4Rec: self-attention over the history, causal and bidirectional (SPEC section 4).
+
+Both run the same encoder: x = LN(e + p), then twice x = LN(x + attention(x)), x = LN(x + FFN(x)). Positions count back
+from the newest item. LLM2BERT4Rec is BERT4Rec on the table that ``item_init = text`` gives.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import ConfigError
+from .backbone import Backbone, Cloze, Encoded
+from .positions import ages, last_position, rows_at
+from .products import linear
+
+LAYERS, HEADS, INNER = 2, 2, 256
+
+
+class TransformerLayer(nn.Module):
+    """Multi-head self-attention and a GELU feed-forward network D -> 256 -> D, each with residual and layer norm after.
+
+    Q, K and V have no biases.
+    """
+
+    def __init__(self, dim: int, *, dropout: float) -> None:
+        super().__init__()
+        self.projections = nn.Linear(dim, 3 * dim, bias=False)  # Q, K, V, stacked
+        self.output = nn.Linear(dim, dim)
+        self.attention_norm = nn.LayerNorm(dim)
+        self.inner = nn.Linear(dim, INNER)
+        self.outer = nn.Linear(INNER, dim)
+        self.inner_norm = nn.LayerNorm(dim)
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, allowed: Tensor) -> Tensor:
+        """[B, L, D] -> [B, L, D]; ``allowed`` bool, [B, 1, L, L] or broadcast to it: which keys a query may see."""
+        x = self.attention_norm(x + self.drop(self._attend(x, allowed)))
+        hidden = F.gelu(linear(x, self.inner.weight, self.inner.bias))
+        normed: Tensor = self.inner_norm(x + self.drop(linear(hidden, self.outer.weight, self.outer.bias)))
+        return normed
+
+    def _attend(self, x: Tensor, allowed: Tensor) -> Tensor:
+        batch, length, dim = x.shape
+        split = linear(x, self.projections.weight).view(batch, length, 3, HEADS, dim // HEADS)
+        queries, keys, values = split.permute(2, 0, 3, 1, 4)  # [B, HEADS, L, D / HEADS] each
+        heads = F.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
+        return linear(heads.transpose(1, 2).reshape(batch, length, dim), self.output.weight, self.output.bias)
+
+
+class _Transformer(Backbone):
+    """What both share. ``n_positions``: rows of the position table; ``interests`` is replaced by 1."""
+
+    options: ClassVar[tuple[str, ...]] = ("dropout",)
+
+    def __init__(self, *, n_items: int, dim: int, max_length: int, n_positions: int, dropout: float) -> None:
+        super().__init__(n_items=n_items, dim=dim, interests=1, max_length=max_length)
+        if dim % HEADS:
+            raise ConfigError(f"{HEADS} attention heads cannot share {dim} dimensions", hint="make model.dim even")
+        self.dropout = dropout
+        self.position = nn.Parameter(torch.randn(n_positions, dim) * dim**-0.5)  # row a: a steps before the newest
+        self.norm = nn.LayerNorm(dim)
+        self.layers = nn.ModuleList(TransformerLayer(dim, dropout=dropout) for _ in range(LAYERS))
+        self.drop = nn.Dropout(dropout)
+
+    def transform(self, x: Tensor, real: Tensor, allowed: Tensor) -> Tensor:
+        """States [B, L, D] of ``x`` [B, L, D]; ``real`` bool [B, L] gives the positions, ``allowed`` is a layer's."""
+        x = self.drop(self.norm(x + F.embedding(ages(real), self.position)))
+        for layer in self.layers:
+            x = layer(x, allowed)
+        return x
+
+
+class SASRec(_Transformer):
+    """One interest, the state at the last item under causal attention (Kang and McAuley, 2018)."""
+
+    def __init__(self, *, n_items: int, dim: int, interests: int = 1, max_length: int, dropout: float = 0.2) -> None:
+        super().__init__(n_items=n_items, dim=dim, max_length=max_length, n_positions=max_length, dropout=dropout)
+
+    def encode_embedded(self, embedded: Tensor, mask: Tensor) -> Encoded:
+        """The interest [B, 1, D]; an empty history's is that of one zero item."""
+        length = mask.shape[1]
+        # padding stands after the last item, so causality hides it but where there is no item at all
+        real = embedded.masked_fill(~mask.unsqueeze(2), 0)
+        causal = torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
+        return Encoded(rows_at(self.transform(real, mask, causal), last_position(mask)).unsqueeze(1))
+
+
+class BERT4Rec(_Transformer):
+    """One interest, the state at a mask token after the last item under bidirectional attention (Sun et al., 2019).
+
+    In training, ``cloze_ratio`` of a history's items, but at least one, are hidden behind the same token, to be
+    predicted from both sides (:class:`~eimf_local.ibim.backbone.Cloze`) together with the next item at the end.
+    """
+
+    options: ClassVar[tuple[str, ...]] = ("dropout", "cloze_ratio")
+
+    def __init__(
+        self,
+        *,
+        n_items: int,
+        dim: int,
+        interests: int = 1,
+        max_length: int,
+        dropout: float = 0.2,
+        cloze_ratio: float = 0.2,
+    ) -> None:
+        super().__init__(n_items=n_items, dim=dim, max_length=max_length, n_positions=max_length + 1, dropout=dropout)
+        self.cloze_ratio = cloze_ratio
+        self.mask_token = nn.Parameter(torch.randn(dim) * dim**-0.5)
+
+    def encode_embedded(self, embedded: Tensor, mask: Tensor) -> Encoded:
+        """The interest [B, 1, D]; an empty history's is that of the mask token alone. Hides items in training only."""
+        end = mask.sum(1)  # [B]: where the mask token is appended
+        places = torch.arange(mask.shape[1] + 1, device=mask.device)
+        real = places <= end.unsqueeze(1)  # [B, L + 1], the token included
+        hidden = places == end.unsqueeze(1)
+        chosen = self._choose(mask) if self.training else None  # [B, L]
+        if chosen is not None:
+            hidden = hidden | F.pad(chosen, (0, 1))
+        x = F.pad(embedded, (0, 0, 0, 1)).masked_fill(~real.unsqueeze(2), 0)
+        states = self.transform(torch.where(hidden.unsqueeze(2), self.mask_token, x), real, real[:, None, None])
+        cloze = None if chosen is None else _hidden_items(chosen, states[:, :-1])
+        return Encoded(rows_at(states, end).unsqueeze(1), cloze=cloze)
+
+    def _choose(self, mask: Tensor) -> Tensor:
+        """bool [B, L]: the items to hide, drawn by torch's global generator as dropout is."""
+        chance = torch.rand(mask.shape, device=mask.device).masked_fill(~mask, 2)
+        rank = chance.argsort(1).argsort(1)  # padding last
+        count = (mask.sum(1, keepdim=True) * self.cloze_ratio).round().clamp(min=1)
+        return (rank < count) & mask
+
+
+def _hidden_items(chosen: Tensor, states: Tensor) -> Cloze:
+    places = chosen.flatten().nonzero().squeeze(1)  # [M]
+    return Cloze(places, states.reshape(-1, states.shape[2]).index_select(0, places))
