@@ -99,6 +99,8 @@ class ModelConfig(Section):
     dropout: float = Field(0.2, ge=0, lt=1)
     cloze_ratio: float = Field(0.2, gt=0, lt=1)
     capsule_axis: Literal["interests", "positions"] = "interests"
+    knn_neighbours: int = Field(100, ge=1)
+    ease_regularisation: float = Field(100.0, gt=0)
 
 
 class LossConfig(Section):

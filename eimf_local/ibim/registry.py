@@ -14,11 +14,14 @@ from .comirec import REMI, ComiRecSA
 from .dnn import DNN
 from .gru4rec import GRU4Rec
 from .initialisation import text_table
+from .linear import EASE, ItemKNN
 from .pop import Pop
 from .transformer import BERT4Rec, SASRec
 
 BACKBONES: dict[str, type[Backbone]] = {
     "pop": Pop,
+    "item-knn": ItemKNN,
+    "ease": EASE,
     "dnn": DNN,
     "gru4rec": GRU4Rec,
     "sasrec": SASRec,

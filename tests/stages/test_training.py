@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
 from eimf_local.artifacts import load, work_folder
 from eimf_local.config import Config, load_config
@@ -180,12 +181,12 @@ def test_eimf_works_on_every_backbone_of_table_5(
 def test_a_run_records_the_settings_of_its_own_backbone_only(
     small_dataset: Path, encoder: TextEncoder, tmp_path: Path
 ) -> None:
-    run = train_small(small_dataset, None, tmp_path / "run", encoder, "model.backbone=mind", "model.dropout=0.5")
+    run = train_small(small_dataset, None, tmp_path / "run", encoder, "model.backbone=ease", "model.dropout=0.5")
     model = load(run, "run").config["model"]
-    assert model.keys() == {"backbone", "item_init", "dim", "interests", "max_length", "capsule_axis"}
+    assert model.keys() == {"backbone", "item_init", "dim", "interests", "max_length", "ease_regularisation"}
     again = Recording()
     train_small(
-        small_dataset, None, tmp_path / "run", encoder, "model.backbone=mind", "model.dropout=0.1", reporter=again
+        small_dataset, None, tmp_path / "run", encoder, "model.backbone=ease", "model.dropout=0.1", reporter=again
     )
     assert again.said == [f"{tmp_path / 'run'} is up to date"]
 
@@ -196,6 +197,18 @@ def test_an_unknown_backbone_is_refused_before_any_work(
     with pytest.raises(ConfigError, match="unknown backbone 'bert4reck' — did you mean 'bert4rec'"):
         train_small(small_dataset, None, tmp_path / "run", encoder, "model.backbone=bert4reck")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["item-knn", "ease"])
+def test_linear_models_are_served_as_they_are_evaluated(
+    name: str, small_dataset: Path, encoder: TextEncoder, tmp_path: Path
+) -> None:
+    run = train_small(small_dataset, None, tmp_path / "run", encoder, f"model.backbone={name}")
+    data, backbone = open_dataset(small_dataset, load_config()).data, load_model(run)
+    (served,) = Recommender.load(run).for_users([data.users[3]], k=5)
+    history = torch.from_numpy(data.history(3)[-backbone.max_length :].astype("int64"))[None]
+    scores = (backbone.encode(history, history > 0) @ backbone.item_vectors().T)[0, 0]
+    assert [one.score for one in served] == pytest.approx(sorted(scores[1:].tolist(), reverse=True)[:5], abs=1e-5)
 
 
 def test_titles_as_interests_need_exemplars(small_dataset: Path, encoder: TextEncoder, tmp_path: Path) -> None:

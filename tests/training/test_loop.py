@@ -64,6 +64,12 @@ class TestLearning:
         pop, _ = small.train(tmp_path, small.models("pop")[0], None)
         assert pop.best_valid["Recall@50"] < 0.1
 
+    @pytest.mark.parametrize("name", ["item-knn", "ease"])
+    def test_what_is_fitted_knows_what_goes_together(self, name, tmp_path):
+        result, _ = small.train(tmp_path, small.models(name)[0], None)
+        assert (result.steps, result.stopped_by) == (0, "closed form")
+        assert result.best_valid["Recall@50"] > 0.45
+
     def test_joint_objective_learns_too_and_lowers_every_term(self, tmp_path):
         result, _ = small.train(tmp_path, max_steps=200, evaluate_every=100)
         assert result.best_valid["Recall@50"] > 0.4
