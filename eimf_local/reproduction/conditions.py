@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ..config import Config, build_config
-from ..errors import ConfigError
+from ..errors import unknown_name
 
 Group = Literal["baseline", "method", "control", "ablation"]
 # Whose interests a condition trains with: nobody's, the method's, or those of other exemplars.
@@ -43,16 +43,51 @@ class Condition:
 _REMI = {"model": {"backbone": "remi"}}
 
 
+def _baseline(backbone: str, label: str) -> Condition:
+    return Condition(backbone, label, "baseline", {"model": {"backbone": backbone}})
+
+
 def _eimf(name: str, label: str, group: Group, *, per_llm: bool = False, **overrides: Any) -> Condition:
     against = "remi" if group == "method" else "eimf"
     return Condition(name, label, group, {**_REMI, **overrides}, "method", against, per_llm)
 
 
+def _eimf_on(backbone: str, label: str) -> Condition:
+    """The method on another backbone than REMI."""
+    overrides = {"model": {"backbone": backbone}}
+    return Condition(f"eimf-{backbone}", f"EIMF ({label})", "method", overrides, "method", backbone)
+
+
+def _text_init(backbone: str, label: str) -> Condition:
+    """The backbone alone on the item table that the texts initialise; BERT4Rec's is LLM2BERT4Rec."""
+    overrides = {"model": {"backbone": backbone, "item_init": "text"}}
+    name, label = f"text-init-{backbone}", f"{label}, item table initialised from text, no ESIM"
+    return Condition(name, label, "control", overrides, against=backbone)
+
+
 _ALL = (
-    Condition("pop", "Pop", "baseline", {"model": {"backbone": "pop"}}),
-    Condition("comirec-sa", "ComiRec-SA", "baseline", {"model": {"backbone": "comirec-sa"}}),
-    Condition("remi", "REMI", "baseline", _REMI),
+    _baseline("pop", "Pop"),
+    _baseline("item-knn", "Item-KNN"),
+    _baseline("ease", "EASE"),
+    _baseline("dnn", "DNN"),
+    _baseline("gru4rec", "GRU4Rec"),
+    _baseline("sasrec", "SASRec"),
+    Condition(
+        "sasrec-full",
+        "SASRec, full cross-entropy",
+        "baseline",
+        {"model": {"backbone": "sasrec"}, "loss": {"kind": "full"}},
+    ),
+    _baseline("bert4rec", "BERT4Rec"),
+    Condition("llm2bert4rec", "LLM2BERT4Rec", "baseline", {"model": {"backbone": "bert4rec", "item_init": "text"}}),
+    _baseline("mind", "MIND"),
+    _baseline("comirec-dr", "ComiRec-DR"),
+    _baseline("comirec-sa", "ComiRec-SA"),
+    _baseline("remi", "REMI"),
     _eimf("eimf", "EIMF (REMI)", "method", per_llm=True),
+    _eimf_on("bert4rec", "BERT4Rec"),
+    _eimf_on("mind", "MIND"),
+    _eimf_on("comirec-sa", "ComiRec-SA"),
     _eimf(
         "shuffled",
         "EIMF, interests shuffled between clusters",
@@ -88,6 +123,12 @@ _ALL = (
         {"model": {"backbone": "remi", "item_init": "text"}},
         against="remi",
     ),
+    _text_init("dnn", "DNN"),
+    _text_init("gru4rec", "GRU4Rec"),
+    _text_init("sasrec", "SASRec"),
+    _text_init("mind", "MIND"),
+    _text_init("comirec-dr", "ComiRec-DR"),
+    _text_init("comirec-sa", "ComiRec-SA"),
     Condition(
         "text-init-eimf",
         "EIMF on the text-initialised table",
@@ -104,8 +145,8 @@ CONDITIONS: Mapping[str, Condition] = MappingProxyType({condition.name: conditio
 
 
 def chosen_conditions(names: Sequence[str]) -> list[Condition]:
-    """The named conditions in the order of the table; an unknown name is a :class:`ConfigError`."""
+    """The named conditions in the order of the table; an unknown name is a ``ConfigError`` that names the nearest."""
     unknown = [name for name in names if name not in CONDITIONS]
     if unknown:
-        raise ConfigError(f"unknown condition {unknown[0]!r}", hint=f"known: {', '.join(CONDITIONS)}")
+        raise unknown_name("condition", unknown[0], CONDITIONS)
     return [condition for condition in _ALL if condition.name in names]

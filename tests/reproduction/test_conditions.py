@@ -4,6 +4,8 @@ import pytest
 
 from eimf_local.config import load_config, preset_names
 from eimf_local.errors import ConfigError
+from eimf_local.evaluation.paper import DATASETS, paper_model, paper_models
+from eimf_local.ibim.registry import BACKBONES
 from eimf_local.reproduction.conditions import CONDITIONS, chosen_conditions
 
 
@@ -27,9 +29,37 @@ def test_conditions_keep_the_tables_order() -> None:
     assert [condition.name for condition in chosen_conditions(["eimf", "pop"])] == ["pop", "eimf"]
 
 
-def test_an_unknown_condition_is_refused() -> None:
-    with pytest.raises(ConfigError, match="unknown condition 'eimff'"):
+def test_an_unknown_condition_is_refused_and_the_nearest_named() -> None:
+    with pytest.raises(ConfigError, match="unknown condition 'eimff' — did you mean 'eimf'") as caught:
         chosen_conditions(["eimff"])
+    assert "\n" not in str(caught.value)
+
+
+def test_every_backbone_has_a_baseline_of_its_name() -> None:
+    for name in BACKBONES:
+        assert CONDITIONS[name].group == "baseline"
+        assert CONDITIONS[name].apply(load_config(), seed=0).model.backbone == name
+
+
+def test_every_trainable_backbone_has_a_text_initialised_variant() -> None:
+    configs = [condition.apply(load_config(), seed=0) for condition in CONDITIONS.values()]
+    initialised = {config.model.backbone for config in configs if config.model.item_init == "text"}
+    assert initialised == {name for name, kind in BACKBONES.items() if kind.trainable}
+
+
+def test_the_papers_models_are_found_by_name() -> None:
+    """Baselines by their own name, the method by EIMF(backbone), as the report asks for them."""
+    found = set()
+    for condition in CONDITIONS.values():
+        if condition.group == "baseline":
+            found.add(paper_model(condition.name) or paper_model(condition.label))
+        elif condition.group == "method":
+            base = CONDITIONS[condition.against or ""]
+            assert condition.label == f"EIMF ({base.label})"
+            found.add(paper_model(f"EIMF({base.label})"))
+    published = {model for dataset in DATASETS for model in paper_models(dataset)}
+    assert found - {None} == published
+    assert paper_model("sasrec-full") is None
 
 
 @pytest.mark.parametrize("name", preset_names())
