@@ -16,7 +16,7 @@ def train(
     dataset: DatasetOption,
     out: OutOption,
     interests: Annotated[Path | None, typer.Option("--interests", help="Interests; without them, no EIMF.")] = None,
-    backbone: Annotated[str | None, typer.Option("--backbone", help="pop, comirec-sa or remi.")] = None,
+    backbone: Annotated[str | None, typer.Option("--backbone", help="The model: remi, mind, sasrec, ease ...")] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Training seed.")] = None,
     encoder: EncoderOption = DEFAULT_ENCODER,
     preset: PresetOption = None,
