@@ -8,13 +8,16 @@ Answers do not depend on the number of slots, because a sequence's arithmetic do
 CPU, with Q8_0 and Q4_0). Two rules keep it so, since attention rounds differently over one row of a sequence than over
 several: a prompt is cut into chunks by its own positions alone, and a step feeds one token a sequence, also where the
 schema forces several.
+
+A list names nothing twice: an item that an earlier one has said already is taken back to its first token, which is then
+chosen again without the one that led there. (JSON schema's uniqueItems; llguidance does not have it.)
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +25,10 @@ import numpy.typing as npt
 
 from .constraint import AnswerConstraint, SchemaConstraint
 from .llama_context import ROWS, LlamaContext
+from .repeats import repeated_item
 from .sampling import draw
+
+_MOST_TAKEN_BACK = 32  # first tokens of repeated items, in one answer
 
 
 class Task(NamedTuple):
@@ -44,8 +50,10 @@ class Task(NamedTuple):
 class Decoding:
     """A task under way or ended.
 
-    ``tokens`` are the answer's so far, forced ones too, of which the first ``fed`` are in the KV stream. ``finish`` is
-    "" while it goes on, then "stop", "length" or "error" (``error`` says which). ``seconds`` is its share of the time.
+    ``tokens`` are the answer's so far, forced ones too, of which the first ``fed`` are in the KV stream. ``banned`` are
+    those that led to a repeated item, by their place; ``stale`` is whether the stream holds more than what is fed.
+    ``finish`` is "" while it goes on, then "stop", "length" or "error" (``error`` says which). ``seconds`` is its share
+    of the time.
     """
 
     task: Task
@@ -53,6 +61,8 @@ class Decoding:
     generator: np.random.Generator
     tokens: list[int]
     fed: int = 0
+    banned: dict[int, set[int]] = field(default_factory=dict)
+    stale: bool = False
     finish: str = ""
     error: str = ""
     seconds: float = 0.0
@@ -69,6 +79,7 @@ class Decoding:
 
     def append(self, token: int, *, taken: bool) -> None:
         """Append a token, which the constraint has ``taken`` or takes now, then those that the schema forces."""
+        place = len(self.tokens)
         try:
             if not taken:
                 self.constraint.take(token)
@@ -78,10 +89,26 @@ class Decoding:
             self.fail(str(error))
             return
         if self.constraint.finished and len(self.tokens) <= self.task.max_tokens:
-            self.finish = "stop"
+            self.finish = "stop"  # with a repeated last item at worst, which whoever reads the answer drops
         elif len(self.tokens) >= self.task.max_tokens:
             self.finish = "length"
             del self.tokens[self.task.max_tokens :]
+        elif '"' in self.constraint.text(self.tokens[place:]):
+            self._take_back_repeat()
+
+    def _take_back_repeat(self) -> None:
+        """If the last item was said before, go back to its first token and ban it there."""
+        start = repeated_item(self.constraint.text(self.tokens))
+        if start is None or sum(map(len, self.banned.values())) >= _MOST_TAKEN_BACK:
+            return
+        place = next(n for n in range(len(self.tokens)) if len(self.constraint.text(self.tokens[: n + 1])) > start)
+        banned = self.banned.setdefault(place, set())
+        if self.tokens[place] in banned:  # the schema left no other
+            return
+        banned.add(self.tokens[place])
+        self.constraint.take_back(len(self.tokens) - place)
+        del self.tokens[place:]
+        self.fed, self.stale = min(self.fed, place - 1), True  # the last token is fed again, for its logits
 
     def fail(self, reason: str) -> None:
         """End without an answer."""
@@ -125,6 +152,10 @@ class BatchedDecoder:
         began = time.perf_counter()
         self._close_gaps()
         running = [(slot, decoding) for slot, decoding in enumerate(self._slots) if decoding and not decoding.finish]
+        for slot, decoding in running:
+            if decoding.stale:
+                self._context.truncate(slot, decoding.position)
+                decoding.stale = False
         if running:
             logits = self._context.decode(
                 [decoding.tokens[decoding.fed] for _, decoding in running],
@@ -146,7 +177,7 @@ class BatchedDecoder:
             decoding = decodings[row]
             if np.isnan(logits[row, best]):
                 decoding.fail("the model computes no numbers; is its file damaged?")
-            elif decoding.task.temperature == 0 and decoding.constraint.accepts(int(best)):
+            elif self._is_free(decoding, int(best)) and decoding.constraint.accepts(int(best)):
                 decoding.append(int(best), taken=True)  # the best of all is the best of those allowed
             else:
                 masked.append(row)
@@ -154,6 +185,8 @@ class BatchedDecoder:
             return
         waiting = [decodings[row] for row in masked]
         allowed = self._constraint.allowed([decoding.constraint for decoding in waiting])
+        for row, decoding in zip(allowed, waiting, strict=True):
+            _leave_out(row, decoding.banned.get(len(decoding.tokens), ()))
         chosen = draw(
             np.where(allowed, logits[masked], np.float32(-np.inf)),
             temperature=np.array([decoding.task.temperature for decoding in waiting]),
@@ -164,6 +197,11 @@ class BatchedDecoder:
                 decoding.append(int(token), taken=False)
             else:
                 decoding.fail("no token satisfies the schema here")
+
+    @staticmethod
+    def _is_free(decoding: Decoding, best: int) -> bool:
+        """Whether the best token of all, if the schema allows it, is the one to choose."""
+        return decoding.task.temperature == 0 and best not in decoding.banned.get(len(decoding.tokens), ())
 
     def _place_head(self, slot: int, head: tuple[int, ...]) -> None:
         """Make the slot's stream hold ``head`` and nothing else."""
@@ -200,3 +238,11 @@ class BatchedDecoder:
         ended = [decoding for decoding in self._slots if decoding and decoding.finish]
         self._slots = [None if decoding and decoding.finish else decoding for decoding in self._slots]
         return ended
+
+
+def _leave_out(allowed: npt.NDArray[np.bool_], banned: Collection[int]) -> None:
+    """Unmark ``banned`` tokens in ``allowed`` (bool [V]), unless nothing else is allowed."""
+    others = allowed.copy()
+    others[list(banned)] = False
+    if others.any():
+        allowed[:] = others

@@ -74,6 +74,15 @@ class AnswerConstraint:
         if not self._matcher.consume_token(token):
             raise ValueError(f"the schema's matcher failed: {self._matcher.get_error()}")
 
+    def take_back(self, count: int) -> None:
+        """Undo the last ``count`` tokens taken."""
+        if not self._matcher.rollback(count):
+            raise ValueError(f"the schema's matcher failed: {self._matcher.get_error()}")
+
+    def text(self, tokens: list[int]) -> str:
+        """As :meth:`SchemaConstraint.text`."""
+        return self._schema.text(tokens)
+
     def forced(self) -> list[int]:
         """The tokens that must follow here, already taken; often none."""
         tokens: list[int] = self._matcher.compute_ff_tokens()

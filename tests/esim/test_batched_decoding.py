@@ -111,6 +111,29 @@ def test_masks_of_a_batch_are_those_of_its_answers(constraint: SchemaConstraint)
         assert row.any()
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_a_list_names_nothing_twice(model: LlamaModel, temperature: float) -> None:
+    # with so few items to choose from, the model repeats itself if nothing keeps it from that
+    words = {"type": "string", "enum": ["gel pens", "paper", "desk lamps", "ink", "folders", "tape"]}
+    items = {"type": "array", "items": words, "minItems": 5, "maxItems": 6}
+    narrow = SchemaConstraint(model, {**interests_schema(6), "properties": {"interests": items}})
+    tasks = [task(model, number, temperature=temperature, max_tokens=90) for number in range(6)]
+    decoded = decode(model, narrow, tasks, slots=3)
+    for decoding in decoded.values():
+        said = json.loads(narrow.text(decoding.tokens))["interests"]
+        assert len(set(said[:-1])) == len(said) - 1  # the last one ends the answer with its own last token
+    assert any(decoding.banned for decoding in decoded.values())
+    assert answers(decoded) == answers(decode(model, narrow, tasks, slots=1))
+
+
+def test_a_list_repeats_itself_where_the_schema_leaves_nothing_else(model: LlamaModel) -> None:
+    items = {"type": "array", "items": {"enum": ["gel pens", "gel pads"]}, "minItems": 4, "maxItems": 4}
+    narrow = SchemaConstraint(model, {**interests_schema(4), "properties": {"interests": items}})
+    (decoding,) = decode(model, narrow, [task(model, 0, max_tokens=90)], slots=1).values()
+    assert decoding.finish == "stop"
+    assert len(json.loads(narrow.text(decoding.tokens))["interests"]) == 4
+
+
 def test_what_the_schema_forces_is_fed_without_choosing(model: LlamaModel) -> None:
     forcing = SchemaConstraint(model, FORCING)
     tasks = [task(model, number) for number in range(7)]
@@ -121,11 +144,12 @@ def test_what_the_schema_forces_is_fed_without_choosing(model: LlamaModel) -> No
     assert answers(decoded) == answers(decode(model, forcing, tasks, slots=1))
 
 
-def test_greedy_equals_llama_cpp_one_prompt_at_a_time(model: LlamaModel, constraint: SchemaConstraint) -> None:
+def test_greedy_equals_llama_cpp_one_prompt_at_a_time(model: LlamaModel) -> None:
     reference = llama_cpp.Llama(model_path=PATH, n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False)
     backend = LLGuidanceBackend(outlines.from_llamacpp(reference))
-    processor = backend.get_json_schema_logits_processor(json.dumps(interests_schema(6)))
-    tasks = [task(model, number) for number in range(5)]
+    schema = interests_schema(2)  # of a longer list, ours takes back what llama.cpp would repeat
+    processor = backend.get_json_schema_logits_processor(json.dumps(schema))
+    tasks, constraint = [task(model, number) for number in range(5)], SchemaConstraint(model, schema)
     for number, decoding in decode(model, constraint, tasks, slots=4).items():
         processor.reset()
         reference.reset()

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from eimf_local.esim.repeats import repeated_item
+
+OPENING = '{"interests": ["'
+
+
+@pytest.mark.parametrize(
+    ("text", "repeated"),
+    [
+        ("", None),
+        (OPENING, None),
+        (OPENING + 'gel pens"', None),
+        (OPENING + 'gel pens", "paper"', None),
+        (OPENING + 'gel pens", "Gel Pens"', "Gel Pens"),
+        (OPENING + 'gel pens", "paper", "gel pens", ', "gel pens"),
+        (OPENING + 'gel pens", "gel pens and paper"', None),
+        (OPENING + r'12\" pads", "12\" pads"', r"12\" pads"),
+        ('{"a": "b", "b": "c", "d": "a"', None),  # keys are no items
+    ],
+)
+def test_the_place_of_a_repeated_item(text: str, repeated: str | None) -> None:
+    place = repeated_item(text)
+    assert (place is None) == (repeated is None)
+    if repeated:
+        assert text[place:].startswith(repeated)
