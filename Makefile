@@ -5,7 +5,7 @@ RUNS ?= runs
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test check bench bench-scale docs results model dist clean
+.PHONY: help install reproduce test check bench bench-scale docs results model model-eval dist clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -51,8 +51,11 @@ results: install ## write docs/results.md from finished grids: make results GRID
 		write_results_page([Path(grid) for grid in sys.argv[1:]], Path("docs/results.md"), \
 		sorted(Path("docs/results").glob("*.md")))' $(GRIDS)
 
-model: install ## train the bundled GGUF from scratch on one core; an interrupted training goes on
+model: install ## train the bundled GGUF from scratch on two cores; an interrupted training goes on
 	$(BIN)/python -m eimf_local_models.builder --out build/model
+
+model-eval: install ## measure the bundled GGUF against its bars: make model-eval [DATA=folder of data sets] [MODEL=file.gguf]
+	$(BIN)/python -m eimf_local_models.builder.evaluate $(if $(MODEL),--model $(MODEL)) $(if $(DATA),--data $(DATA))
 
 dist: install ## build wheel and sdist, then run the demo from the wheel
 	rm -rf dist build/wheel-site build/wheel-demo

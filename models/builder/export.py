@@ -19,8 +19,9 @@ from .tokenizer import END_OF_TEXT, TURN_END, Vocabulary, vocabulary_of
 
 MODEL_NAME = "eimf-tiny-qwen2"
 DESCRIPTION = (
-    "A small model of Qwen's architecture (Qwen2), trained from scratch by this project on synthetic shop titles. "
-    "Not Alibaba's Qwen: it shares no weight with it and knows nothing beyond copying interests from titles."
+    "A small model of Qwen's architecture (Qwen2), trained from scratch by this project on synthetic shop titles; its "
+    "words start from MiniLM's embeddings. Not Alibaba's Qwen: it shares no weight with it, and what it knows of the "
+    "world is some nine hundred everyday interests."
 )
 _CHATML = (
     "{% for message in messages %}"

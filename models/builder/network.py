@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+_STEM_SCALE = 0.08
 _PREDECESSOR_STRENGTH = 0.06  # of what a head of the first layer reads, when it writes at the start
 _COPY_STRENGTH = 0.6  # the same of the second layer
 _MATCH_GAIN = 2.0  # so that a match stands some 6 logits above chance
@@ -24,11 +25,11 @@ class NetworkConfig:
     """The hyper-parameters that the GGUF file repeats. ``width`` is a multiple of 32 (Q8_0 blocks) and of ``heads``."""
 
     vocabulary_size: int
-    width: int = 192
+    width: int = 256
     layers: int = 4
-    heads: int = 3
-    kv_heads: int = 3
-    feed_forward: int = 512
+    heads: int = 4
+    kv_heads: int = 4
+    feed_forward: int = 640
     rope_base: float = 1_000_000.0
     norm_epsilon: float = 1e-6
     context: int = 4096
@@ -181,8 +182,13 @@ class Network(nn.Module):
     cos: Tensor
     sin: Tensor
 
-    def __init__(self, config: NetworkConfig, *, stem_of: Tensor, form_of: Tensor) -> None:
-        """Build with weights drawn from torch's global generator (seed it first)."""
+    def __init__(
+        self, config: NetworkConfig, *, stem_of: Tensor, form_of: Tensor, stem_vectors: Tensor | None = None
+    ) -> None:
+        """Build with weights drawn from torch's global generator (seed it first).
+
+        ``stem_vectors`` float32 ``[stems, d]``, of mean square 1 or zero a row, are a half of what stems start with.
+        """
         super().__init__()
         self.config = config
         self.embedding = SharedStemEmbedding(stem_of=stem_of, form_of=form_of, width=config.width)
@@ -192,10 +198,15 @@ class Network(nn.Module):
         cos, sin = rope_tables(length=config.context, head_width=config.width // config.heads, base=config.rope_base)
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
-        self._initialise([block.attention for block in blocks])
+        self._initialise([block.attention for block in blocks], stem_vectors)
 
-    def _initialise(self, attentions: list[Attention]) -> None:
-        nn.init.normal_(self.embedding.stem, std=0.08)
+    def _initialise(self, attentions: list[Attention], stem_vectors: Tensor | None) -> None:
+        nn.init.normal_(self.embedding.stem, std=_STEM_SCALE)
+        if stem_vectors is not None:
+            with torch.no_grad():
+                known = stem_vectors.abs().sum(dim=1, keepdim=True) > 0
+                mixed = (self.embedding.stem + _STEM_SCALE * stem_vectors) * 0.5**0.5
+                self.embedding.stem.copy_(torch.where(known, mixed, self.embedding.stem))
         nn.init.normal_(self.embedding.form, std=0.02)
         for name, parameter in self.blocks.named_parameters():
             if name.endswith("bias"):

@@ -7,7 +7,8 @@ frequent word is one token in every form, and the forms of one word can share a 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -99,6 +100,17 @@ def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False).ids)
     finally:
         tokenizer.encode_special_tokens = False
+
+
+def encode_with_ends(tokenizer: Tokenizer, text: str, places: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Tokenise untrusted text, and tell in which token each of its characters at ``places`` (ascending) stands."""
+    tokenizer.encode_special_tokens = True
+    try:
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+    finally:
+        tokenizer.encode_special_tokens = False
+    starts = [start for start, _ in encoding.offsets]
+    return list(encoding.ids), [bisect_right(starts, place) - 1 for place in places]
 
 
 def encode_frame(tokenizer: Tokenizer, text: str) -> list[int]:

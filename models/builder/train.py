@@ -1,29 +1,44 @@
 """One optimiser pass over fresh synthetic users, resumable to the bit.
 
 The batch of a step is a function of (seed, step) alone, so a checkpoint holds weights, optimiser state and the step's
-number, and nothing else. Loss is taken on the answer's tokens only.
+number, and nothing else. Loss is taken on the answer's tokens and, so that titles are understood from the start, on
+which interest each title belongs to, read at its closing bracket by a head that is not exported.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from .corpus import HEAD, TAIL, UserWriter
+from eimf_local.data.dataset import Float32
+
+from .catalogue import Catalogue
+from .corpus import MAX_INTERESTS, Sample, UserWriter, frame
+from .lexicon import Lexicon
 from .network import Network, NetworkConfig
-from .tokenizer import END_OF_TEXT, TURN_END, encode_frame, encode_text, stems_and_forms, vocabulary_of
+from .tokenizer import (
+    END_OF_TEXT,
+    TURN_END,
+    encode_frame,
+    encode_text,
+    encode_with_ends,
+    stems_and_forms,
+    vocabulary_of,
+)
 
 Progress = Callable[[str], None]
 
@@ -32,59 +47,85 @@ Progress = Callable[[str], None]
 class TrainSettings:
     """How long and how fast to learn. ``batch_tokens`` counts padding too; ``learning_rate`` is the peak.
 
-    After ``steps`` come ``polish_steps`` at a lower rate, in which drills return (see :func:`lesson_at`).
+    ``reading_weight`` is that of the loss on the titles' interests.
     """
 
     steps: int
     seed: int = 0
-    batch_tokens: int = 2048
+    batch_tokens: int = 4096
     learning_rate: float = 1.5e-3
     warmup_steps: int = 100
     weight_decay: float = 0.05
     clip_norm: float = 1.0
-
-    @property
-    def polish_steps(self) -> int:
-        """Three for every ten."""
-        return 3 * self.steps // 10
+    reading_weight: float = 0.3
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded tokens int64 ``[B, T]``; flat positions in ``[0, B*T)`` whose successor is an answer token."""
+    """Right-padded tokens int64 ``[B, T]``; flat positions in ``[0, B*T)``.
+
+    After each of ``positions`` comes the answer's token in ``targets``; at each of ``title_ends`` a title of the
+    interest in ``owners`` has been read.
+    """
 
     tokens: Tensor
     positions: Tensor
     targets: Tensor
+    title_ends: Tensor
+    owners: Tensor
+
+
+class InterestReader(nn.Module):
+    """Tells a title's interest from the state at its end, among all interests' phrase embeddings."""
+
+    phrases: Tensor
+
+    def __init__(self, *, width: int, phrases: Float32) -> None:
+        """``phrases`` float32 ``[interests, T]``, unit rows."""
+        super().__init__()
+        self.register_buffer("phrases", torch.from_numpy(phrases), persistent=False)
+        self.project = nn.Linear(width, phrases.shape[1])
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+
+    def loss(self, states: Tensor, owners: Tensor) -> Tensor:
+        """Mean cross-entropy in nats of interests int64 ``[n]`` given states ``[n, d]``."""
+        read = F.normalize(self.project(states), dim=-1)
+        return F.cross_entropy(self.log_scale.exp() * read @ self.phrases.T, owners)
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """A step's users: about how many titles, how cluttered (0..1), whether a drill (nothing ranked), and framed."""
+class Lessons:
+    """Where users come from: what they are made of, and how that is put into words."""
 
-    titles: int
-    clutter: float
-    drill: bool = False
-    framed: bool = True
+    tokenizer: Tokenizer
+    catalogue: Catalogue
+    lexicon: Lexicon
 
 
 class Trainer:
-    """Network, optimisers and the step counter; :meth:`run` advances to the last step."""
+    """Network, optimiser and the step counter; :meth:`run` advances to the last step."""
 
-    def __init__(self, *, tokenizer: Tokenizer, config: NetworkConfig, settings: TrainSettings) -> None:
+    def __init__(
+        self, *, lessons: Lessons, config: NetworkConfig, settings: TrainSettings, stem_vectors: Float32 | None = None
+    ) -> None:
         torch.manual_seed(settings.seed)
-        vocabulary = vocabulary_of(tokenizer)
+        vocabulary = vocabulary_of(lessons.tokenizer)
         stems, forms = stems_and_forms(vocabulary)
         self.settings = settings
-        self.network = Network(config, stem_of=torch.tensor(stems), form_of=torch.tensor(forms))
+        self.network = Network(
+            config,
+            stem_of=torch.tensor(stems),
+            form_of=torch.tensor(forms),
+            stem_vectors=None if stem_vectors is None else torch.from_numpy(stem_vectors),
+        )
+        self.reader = InterestReader(width=config.width, phrases=lessons.lexicon.phrase_vectors())
         self.step = 0
-        self._batches = BatchSource(tokenizer, settings)
-        self._optimizer = _optimizer(self.network, settings)
+        self._batches = BatchSource(lessons, settings)
+        self._optimizer = _optimizer(self.network, self.reader, settings)
 
     def run(self, *, folder: Path, progress: Progress, until: int | None = None, save_every: int = 200) -> None:
         """Train up to step ``until`` (default: the last), saving a checkpoint into ``folder`` every ``save_every``."""
-        end = self.settings.steps + self.settings.polish_steps
-        last = end if until is None else min(until, end)
+        last = self.settings.steps if until is None else min(until, self.settings.steps)
         started, tokens, losses = time.perf_counter(), 0, []
         while self.step < last:
             batch = self._batches.at(self.step)
@@ -92,27 +133,34 @@ class Trainer:
             tokens += batch.tokens.numel()
             if self.step % 50 == 0 or self.step == last:
                 rate = tokens / (time.perf_counter() - started)
-                progress(f"step {self.step}/{end} loss {np.mean(losses):.4f} {rate:.0f} tokens/s")
+                answer, reading = np.mean(losses, axis=0)
+                progress(
+                    f"step {self.step}/{self.settings.steps} answer {answer:.4f} reading {reading:.4f} "
+                    f"{rate:.0f} tokens/s"
+                )
                 losses = []
             if self.step % save_every == 0 or self.step == last:
                 self.save(folder)
 
-    def _advance(self, batch: Batch) -> float:
+    def _advance(self, batch: Batch) -> tuple[float, float]:
         rate = learning_rate_at(self.step, self.settings)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad()
-        loss = answer_loss(self.network, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+        hidden = self.network.hidden(batch.tokens).flatten(0, 1)  # [B T, d]
+        answer = self.network.embedding.cross_entropy(hidden[batch.positions], batch.targets)
+        reading = self.reader.loss(hidden[batch.title_ends], batch.owners)
+        (answer + self.settings.reading_weight * reading).backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
         self._optimizer.step()
         self.step += 1
-        return float(loss.detach())
+        return float(answer.detach()), float(reading.detach())
 
     def save(self, folder: Path) -> None:
         """Write ``checkpoint.safetensors`` into ``folder``, complete or not at all; its header holds the JSON part."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"reader.{name}": value for name, value in self.reader.state_dict().items()}
         for key, state in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{key}.{name}": value for name, value in state.items()}
         meta = {"step": self.step, "settings": asdict(self.settings), "config": asdict(self.network.config)}
@@ -129,6 +177,7 @@ class Trainer:
             raise ValueError(f"{path} was trained with other settings; give another folder or delete it")
         tensors = load_file(path)
         self.network.load_state_dict(_under(tensors, "network."))
+        self.reader.load_state_dict(_under(tensors, "reader."))
         restored = self._optimizer.state_dict()
         restored["state"] = _nested(_under(tensors, "optimizer."))
         self._optimizer.load_state_dict(restored)
@@ -139,87 +188,102 @@ class Trainer:
 class BatchSource:
     """Batches by step: users drawn, written, tokenised and padded."""
 
-    def __init__(self, tokenizer: Tokenizer, settings: TrainSettings) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, lessons: Lessons, settings: TrainSettings) -> None:
+        self._lessons = lessons
         self._settings = settings
-        self._head, self._tail = encode_frame(tokenizer, HEAD), encode_frame(tokenizer, TAIL)
-        ids = tokenizer.get_vocab()
+        ids = lessons.tokenizer.get_vocab()
         self._end, self._padding = ids[TURN_END], ids[END_OF_TEXT]
+        self._frames: dict[int, tuple[list[int], list[int]]] = {}
 
     def at(self, step: int) -> Batch:
         """Return the batch of ``step``; users of one batch have about as many titles, to spare padding."""
         rng = np.random.default_rng((self._settings.seed, step))
-        writer = UserWriter(rng)
-        lesson = lesson_at(step / self._settings.steps, rng)
-        sequences: list[tuple[list[int], int]] = []
+        writer = UserWriter(rng, self._lessons.catalogue, self._lessons.lexicon)
+        titles, framed = lesson_at(step / self._settings.steps, rng)
+        sequences: list[_Sequence] = []
         longest = 0
         while True:
-            sequence = self._sequence(writer, lesson, max(1, lesson.titles + int(rng.integers(-1, 2))))
-            longest = max(longest, len(sequence[0]))
+            # a bare list does not say how many interests are wanted
+            user = writer.user(max(1, titles + int(rng.integers(-1, 2))), asked=None if framed else MAX_INTERESTS)
+            sequence = self._sequence(user, framed=framed)
+            longest = max(longest, len(sequence.tokens))
             if sequences and longest * (len(sequences) + 1) > self._settings.batch_tokens:
                 return self._padded(sequences)
             sequences.append(sequence)
 
-    def _sequence(self, writer: UserWriter, lesson: Lesson, titles: int) -> tuple[list[int], int]:
-        """One user's tokens, and where the answer begins."""
-        user = (writer.drill if lesson.drill else writer.user)(titles, clutter=lesson.clutter)
-        block = encode_text(self._tokenizer, user.block)
-        prompt = self._head + block + self._tail if lesson.framed else block
-        return prompt + encode_text(self._tokenizer, user.answer) + [self._end], len(prompt)
+    def _sequence(self, user: Sample, *, framed: bool) -> _Sequence:
+        head, tail = self._frame(user.asked) if framed else ([], [])
+        block, ends = encode_with_ends(self._lessons.tokenizer, user.block, _closing_brackets(user.titles))
+        prompt = head + block + tail
+        answer = encode_text(self._lessons.tokenizer, user.answer)
+        read = [(len(head) + end, owner) for end, owner in zip(ends, user.owners, strict=True) if owner >= 0]
+        return _Sequence([*prompt, *answer, self._end], len(prompt), read)
 
-    def _padded(self, sequences: list[tuple[list[int], int]]) -> Batch:
-        length = max(len(tokens) for tokens, _ in sequences)
+    def _frame(self, asked: int) -> tuple[list[int], list[int]]:
+        if asked not in self._frames:
+            head, tail = frame(asked)
+            tokenizer = self._lessons.tokenizer
+            self._frames[asked] = encode_frame(tokenizer, head), encode_frame(tokenizer, tail)
+        return self._frames[asked]
+
+    def _padded(self, sequences: list[_Sequence]) -> Batch:
+        length = max(len(sequence.tokens) for sequence in sequences)
         table = np.full((len(sequences), length), self._padding, dtype=np.int64)
         positions: list[int] = []
-        for row, (tokens, start) in enumerate(sequences):
-            table[row, : len(tokens)] = tokens
-            positions.extend(row * length + column for column in range(start - 1, len(tokens) - 1))
+        ends: list[int] = []
+        for row, sequence in enumerate(sequences):
+            table[row, : len(sequence.tokens)] = sequence.tokens
+            positions.extend(row * length + column for column in range(sequence.start - 1, len(sequence.tokens) - 1))
+            ends.extend(row * length + column for column, _ in sequence.read)
         flat = np.array(positions)
-        return Batch(torch.from_numpy(table), torch.from_numpy(flat), torch.from_numpy(table.ravel()[flat + 1]))
+        owners = [owner for sequence in sequences for _, owner in sequence.read]
+        return Batch(
+            tokens=torch.from_numpy(table),
+            positions=torch.from_numpy(flat),
+            targets=torch.from_numpy(table.ravel()[flat + 1]),
+            title_ends=torch.tensor(ends, dtype=torch.int64),
+            owners=torch.tensor(owners, dtype=torch.int64),
+        )
 
 
-def answer_loss(network: Network, batch: Batch) -> Tensor:
-    """Mean cross-entropy of the answers' tokens, in nats; matrix products in bfloat16, sums in float32."""
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        hidden = network.hidden(batch.tokens).flatten(0, 1)[batch.positions]  # [n, d]
-        return network.embedding.cross_entropy(hidden, batch.targets)
+class _Sequence(NamedTuple):
+    """One user's tokens, where the answer begins, and the token at which each known title ends with its interest."""
+
+    tokens: list[int]
+    start: int
+    read: list[tuple[int, int]]
 
 
-def lesson_at(done: float, rng: np.random.Generator) -> Lesson:
-    """What a step teaches at fraction ``done`` of the training.
+def _closing_brackets(titles: Sequence[str]) -> list[int]:
+    """Places in :attr:`Sample.block` of the brackets that close titles."""
+    return [end - 1 for end in itertools.accumulate(len(title) + 2 for title in titles)]
 
-    First copying bare phrases, then finding them in ever more cluttered titles, then whole prompts, whose answers are
-    ranked; short lists before long ones. Drills stay in between for a while, and return (half of them framed) in the
-    polish, ``done`` >= 1: without them the model forgets to move on from one title to the next, and repeats itself.
+
+def lesson_at(done: float, rng: np.random.Generator) -> tuple[int, bool]:
+    """About how many titles the users of a step have, and whether the whole prompt stands around them.
+
+    Short lists come before long ones, and bare lists before whole prompts, whose frame costs as much as five titles.
     """
-    if done < 0.4 or (done < 0.6 and rng.random() < 0.4):
-        most = min(1.0, max(0.0, (done - 0.12) / 0.25))
-        return Lesson(titles=int(rng.integers(2, 11)), clutter=float(rng.uniform(0.0, most)), drill=True, framed=False)
-    if done < 0.6:
-        return Lesson(titles=int(rng.integers(2, 11)), clutter=float(rng.uniform(0.0, 1.0)))
-    if done >= 1 and rng.random() < 0.6:
-        clutter = float(rng.uniform(0.0, 1.0))
-        return Lesson(titles=int(rng.integers(2, 9)), clutter=clutter, drill=True, framed=bool(rng.random() < 0.5))
+    framed = bool(rng.random() < (done - 0.3) / 0.3)
     draw = rng.random()
-    bounds = (3, 15) if draw < 0.7 else (14, 22) if draw < 0.94 else (20, 41)
-    return Lesson(titles=int(rng.integers(*bounds)), clutter=float(rng.uniform(0.3, 1.0)))
+    if done < 0.15:
+        return int(rng.integers(1, 8)), framed
+    bounds = (1, 9) if draw < 0.45 else (6, 21) if draw < 0.93 or done < 0.5 else (20, 41)
+    return int(rng.integers(*bounds)), framed
 
 
 def learning_rate_at(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, a cosine down to a fiftieth of the peak, then the polish: from half the peak linearly down."""
-    if step >= settings.steps:
-        left = 1 - (step - settings.steps) / settings.polish_steps
-        return settings.learning_rate * (0.02 + 0.48 * left)
+    """Linear warm-up, level for a half of the steps, then linearly down to a hundredth of the peak."""
     warm = min(1.0, (step + 1) / settings.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * (step / settings.steps)))
-    return settings.learning_rate * warm * (0.02 + 0.98 * cosine)
+    fall = min(1.0, 2 * (1 - step / settings.steps))
+    return settings.learning_rate * warm * (0.01 + 0.99 * fall)
 
 
-def _optimizer(network: Network, settings: TrainSettings) -> torch.optim.AdamW:
+def _optimizer(network: Network, reader: InterestReader, settings: TrainSettings) -> torch.optim.AdamW:
     """AdamW; only the blocks' matrices decay."""
     matrices = [parameter for parameter in network.blocks.parameters() if parameter.ndim == 2]
     chosen = {id(parameter) for parameter in matrices}
-    others = [parameter for parameter in network.parameters() if id(parameter) not in chosen]
+    others = [p for module in (network, reader) for p in module.parameters() if id(p) not in chosen]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
 

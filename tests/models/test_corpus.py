@@ -1,63 +1,75 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from eimf_local_models.builder.corpus import (
-    MAX_INTERESTS,
-    SINGLES_UP_TO,
-    TITLE_CHARACTERS,
-    UserWriter,
-    ranked_phrases,
-    word_lists,
-)
-from eimf_local_models.builder.vocabulary import DOMAINS
+from eimf_local_models.builder.catalogue import Catalogue
+from eimf_local_models.builder.corpus import MAX_INTERESTS, Foreign, Shown, UserWriter
+from eimf_local_models.builder.lexicon import Lexicon
+from eimf_local_models.builder.titles import TITLE_CHARACTERS, TitleWriter
 
 
-def test_repeated_phrases_come_by_number_then_singles_in_order() -> None:
-    phrases = ["gel pens", "hand cream", "dog food", "air fryer"]
-    assert ranked_phrases([2, 0, 1, 0, -1, 1, 1], phrases) == ("hand cream", "gel pens", "dog food")
+def writer(seed: int, catalogue: Catalogue, lexicon: Lexicon) -> UserWriter:
+    return UserWriter(np.random.default_rng(seed), catalogue, lexicon)
 
 
-def test_ties_keep_the_order_of_appearance() -> None:
-    assert ranked_phrases([1, 0, 1, 0], ["a b", "c d"]) == ("c d", "a b")
+def answer(
+    catalogue: Catalogue, lexicon: Lexicon, shown: Sequence[Shown], foreign: Sequence[Foreign] = ()
+) -> list[str]:
+    return writer(0, catalogue, lexicon)._answer(shown, foreign)
 
 
-def test_singles_fill_up_to_their_bound_only() -> None:
-    phrases = [f"thing {i}" for i in range(20)]
-    assert len(ranked_phrases(list(range(20)), phrases)) == SINGLES_UP_TO
-    assert len(ranked_phrases([*range(20), *range(20)], phrases)) == MAX_INTERESTS
+def test_interests_come_by_number_then_in_order_and_odd_ones_are_left_out(
+    catalogue: Catalogue, lexicon: Lexicon
+) -> None:
+    a, b, c = (lambda noun, i=i: Shown(i, noun, "") for i in (1, 2, 3))
+    names = [lexicon.name(i, [0]) for i in (1, 2, 3)]
+    assert answer(catalogue, lexicon, [a(0), b(0), c(0)]) == names
+    assert answer(catalogue, lexicon, [a(0), b(0), b(0), c(0)]) == [names[1], names[0], names[2]]
+    assert answer(catalogue, lexicon, [a(0), b(0), b(0), c(0), b(0), c(0), b(0)]) == [names[1], names[2]]
+    assert answer(catalogue, lexicon, [a(0)]) == names[:1]
+
+
+def test_a_brand_is_named_where_a_single_title_or_two_of_several_name_it(
+    catalogue: Catalogue, lexicon: Lexicon
+) -> None:
+    name = lexicon.name(1, [0])
+    assert answer(catalogue, lexicon, [Shown(1, 0, "Solari Grand House")]) == [f"solari grand {name}"]
+    assert answer(catalogue, lexicon, [Shown(1, 0, "Solari"), Shown(1, 0, "Kumo")]) == [name]
+    assert answer(catalogue, lexicon, [Shown(1, 0, "Kumo"), Shown(1, 0, ""), Shown(1, 0, "Kumo")]) == [f"kumo {name}"]
+
+
+def test_foreign_interests_are_copied(catalogue: Catalogue, lexicon: Lexicon) -> None:
+    foreign = [Foreign(("Harbour Lantern", "Velvet Lantern"), 0)]
+    shown = [Shown(-1, 1, ""), Shown(-1, 0, ""), Shown(-1, 1, "")]
+    assert answer(catalogue, lexicon, shown, foreign) == ["velvet lantern and harbour lantern"]
 
 
 @pytest.mark.parametrize("titles", [1, 5, 20, 40])
-def test_users_are_within_the_prompts_bounds(titles: int) -> None:
-    writer = UserWriter(np.random.default_rng(5))
+def test_users_are_within_the_prompts_bounds(titles: int, catalogue: Catalogue, lexicon: Lexicon) -> None:
+    users = writer(5, catalogue, lexicon)
     for _ in range(30):
-        user = writer.user(titles)
-        assert len(user.titles) == titles
-        assert 1 <= len(user.interests) <= MAX_INTERESTS
+        user = users.user(titles)
+        assert 1 <= len(user.titles) <= titles
+        assert len(user.owners) == len(user.titles)
+        assert 1 <= len(user.interests) <= min(user.asked, MAX_INTERESTS)
         assert len(set(user.interests)) == len(user.interests)
-        assert all(2 <= len(phrase.split()) <= 5 for phrase in user.interests)
+        assert all(1 <= len(phrase.split()) <= 7 for phrase in user.interests)  # two things of three words
         assert all(0 < len(title) <= TITLE_CHARACTERS for title in user.titles)
         assert json.loads(user.answer) == {"interests": list(user.interests)}
 
 
-def test_answers_are_a_function_of_the_titles() -> None:
-    writer = UserWriter(np.random.default_rng(6))
-    users = [writer.user(6) for _ in range(100)]
-    phrases = [(phrase, user.titles) for user in users for phrase in user.interests]
-    copied = [any(phrase in title.lower() for title in titles) for phrase, titles in phrases]
-    assert np.mean(copied) > 0.98  # the rest: a phrase behind the cut of a long title
-
-
-def test_users_are_deterministic() -> None:
-    first, second = (UserWriter(np.random.default_rng(9)) for _ in range(2))
+def test_users_are_deterministic(catalogue: Catalogue, lexicon: Lexicon) -> None:
+    first, second = writer(9, catalogue, lexicon), writer(9, catalogue, lexicon)
     assert [first.user(7) for _ in range(20)] == [second.user(7) for _ in range(20)]
 
 
-def test_word_lists_hold_no_empty_domain() -> None:
-    interests = word_lists().interests
-    assert len(interests) == len(DOMAINS)
-    assert all(len(domain) >= 20 for domain in interests)
-    assert all(2 <= len(phrase) <= 5 for domain in interests for phrase in domain)
+def test_titles_name_their_noun(catalogue: Catalogue) -> None:
+    titles = TitleWriter(np.random.default_rng(2))
+    domain = catalogue.domains[0]
+    noun = domain.interests[0].nouns[0]
+    for _ in range(50):
+        written = titles.title(domain, noun, domain.interests[0].words, "Kumo", titles.patterns(domain))
+        assert noun.lower() in written.lower() or len(written) == TITLE_CHARACTERS or "&" in written

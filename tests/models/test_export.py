@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 from eimf_local_models.builder.__main__ import build
-from eimf_local_models.builder.corpus import HEAD, TAIL
+from eimf_local_models.builder.corpus import MAX_INTERESTS, frame
 from eimf_local_models.builder.export import pin
 from eimf_local_models.builder.network import Network, NetworkConfig
 from eimf_local_models.builder.tokenizer import encode_frame, encode_text, stems_and_forms, vocabulary_of
-from eimf_local_models.builder.train import Trainer, TrainSettings
+from eimf_local_models.builder.train import Lessons, Trainer, TrainSettings
 from tokenizers import Tokenizer
 
 from .conftest import TOY
@@ -22,10 +22,10 @@ from .conftest import TOY
 NAME = "eimf-tiny-qwen2.gguf"
 
 
-def trained(folder: Path) -> tuple[Network, Tokenizer]:
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+def trained(folder: Path, lessons: Lessons) -> tuple[Network, Tokenizer]:
+    tokenizer = lessons.tokenizer
     trainer = Trainer(
-        tokenizer=tokenizer,
+        lessons=lessons,
         config=NetworkConfig(tokenizer.get_vocab_size()),
         settings=TrainSettings(steps=TOY["steps"], seed=TOY["seed"]),
     )
@@ -33,10 +33,11 @@ def trained(folder: Path) -> tuple[Network, Tokenizer]:
     return trainer.network, tokenizer
 
 
-def test_logits_equal_llama_cpp(toy_folder: Path) -> None:
-    network, tokenizer = trained(toy_folder)
-    tokens = encode_frame(tokenizer, HEAD) + encode_text(tokenizer, "[Rapidex Gel Pens][Gel Pens, 12 Count]\n")
-    tokens += encode_frame(tokenizer, TAIL)
+def test_logits_equal_llama_cpp(toy_folder: Path, lessons: Lessons) -> None:
+    network, tokenizer = trained(toy_folder, lessons)
+    head, tail = frame(MAX_INTERESTS)
+    tokens = encode_frame(tokenizer, head) + encode_text(tokenizer, "[Rapidex Gel Pens][Gel Pens, 12 Count]\n")
+    tokens += encode_frame(tokenizer, tail)
     llama = llama_cpp.Llama(str(toy_folder / NAME), n_ctx=512, logits_all=True, n_threads=1, verbose=False)
     llama.eval(tokens)
     theirs = np.array(llama.scores[: len(tokens)])
@@ -63,8 +64,8 @@ def test_a_folder_of_another_vocabulary_is_refused(toy_folder: Path, tmp_path: P
         build(out=tmp_path, **TOY)
 
 
-def test_file_holds_the_sum_of_stem_and_form(toy_folder: Path) -> None:
-    network, tokenizer = trained(toy_folder)
+def test_file_holds_the_sum_of_stem_and_form(toy_folder: Path, lessons: Lessons) -> None:
+    network, tokenizer = trained(toy_folder, lessons)
     tensors = {tensor.name: tensor for tensor in gguf.GGUFReader(toy_folder / NAME).tensors}
     assert "output.weight" not in tensors  # tied
     stored = gguf.quants.dequantize(tensors["token_embd.weight"].data, tensors["token_embd.weight"].tensor_type)

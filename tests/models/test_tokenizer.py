@@ -4,11 +4,12 @@ from pathlib import Path
 
 import llama_cpp
 import pytest
-from eimf_local_models.builder.corpus import HEAD, TAIL
+from eimf_local_models.builder.corpus import MAX_INTERESTS, frame
 from eimf_local_models.builder.tokenizer import (
     SPECIAL_TOKENS,
     encode_frame,
     encode_text,
+    encode_with_ends,
     stems_and_forms,
     vocabulary_of,
 )
@@ -43,10 +44,10 @@ def test_ids_of_titles_equal_llama_cpp(tokenizer: Tokenizer, llama: llama_cpp.Ll
     assert llama.detokenize(theirs) == title.encode()
 
 
-@pytest.mark.parametrize("frame", [HEAD, TAIL])
-def test_ids_of_the_frame_equal_llama_cpp(tokenizer: Tokenizer, llama: llama_cpp.Llama, frame: str) -> None:
-    ours = encode_frame(tokenizer, frame)
-    assert ours == llama.tokenize(frame.encode(), add_bos=False, special=True)
+@pytest.mark.parametrize("part", frame(MAX_INTERESTS))
+def test_ids_of_the_frame_equal_llama_cpp(tokenizer: Tokenizer, llama: llama_cpp.Llama, part: str) -> None:
+    ours = encode_frame(tokenizer, part)
+    assert ours == llama.tokenize(part.encode(), add_bos=False, special=True)
     assert vocabulary_of(tokenizer).special.intersection(ours)
 
 
@@ -71,3 +72,13 @@ def test_a_cut_between_titles_changes_no_id(tokenizer: Tokenizer) -> None:
     titles = ["[Gel Pens (Black)]", "[Wireless Mouse]", "[12 Labels]"]
     apart = [token for title in titles for token in encode_text(tokenizer, title)]
     assert apart == encode_text(tokenizer, "".join(titles))
+
+
+def test_titles_end_at_their_closing_brackets(tokenizer: Tokenizer) -> None:
+    block = "[Gel Pens (Black)][Mouse][12 Größe]\n"
+    ids, ends = encode_with_ends(tokenizer, block, [17, 24, 34])
+    assert ids == encode_text(tokenizer, block)
+    for end, before in zip(ends, ("[Gel Pens (Black)]", "[Mouse]", "[12 Größe]"), strict=True):
+        read = tokenizer.decode(ids[: end + 1])
+        assert read.rstrip("\n[").endswith(before)
+        assert not tokenizer.decode(ids[:end]).endswith("]")
