@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,18 +19,28 @@ from eimf_local.esim.encoder import TextEncoder, load_encoder
 TOY = {"steps": 2, "seed": 3, "threads": 1, "vocabulary_size": 1024, "domains": 2}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def one_thread() -> Iterator[None]:
+    with one_torch_thread():
+        yield
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """A build sets the number of threads, on which other tests' rounding depends: put it back."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
-def toy_folder(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("toy")
-    build(out=folder, **TOY)
+    with one_torch_thread():
+        build(out=folder, **TOY)
     return folder
 
 
