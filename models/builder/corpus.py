@@ -78,13 +78,12 @@ def frame(asked: int) -> tuple[str, str]:
 
 def tokenizer_words(catalogue: Catalogue) -> list[tuple[str, int]]:
     """Lower-case words with weights for the BPE: the catalogue's first, then ordinary words by falling frequency."""
-    weights: Counter[str] = Counter()
-    for text in (*catalogue.words(), *frame(MAX_INTERESTS)[1].split()):
-        weights.update({word: 1 for word in "".join(c if c.isalpha() else " " for c in text.lower()).split()})
-    scaled = Counter({word: _WORD_WEIGHT for word, count in weights.items() if len(word) > 1 and count > 0})
+    texts = (*catalogue.words(), *frame(MAX_INTERESTS)[1].split())
+    known = {word for text in texts for word in "".join(c if c.isalpha() else " " for c in text.lower()).split()}
+    weights = Counter({word: _WORD_WEIGHT for word in known if len(word) > 1})
     for rank, word in enumerate(ordinary_words()):
-        scaled[word] += max(3, _RAREST - rank // _STEP)
-    return sorted((word, min(weight, 80)) for word, weight in scaled.items() if word.isascii())
+        weights[word] += max(3, _RAREST - rank // _STEP)
+    return sorted((word, min(weight, 80)) for word, weight in weights.items() if word.isascii())
 
 
 class UserWriter:
