@@ -13,6 +13,11 @@ import pytest
 
 import eimf_local  # noqa: F401  (sets the process-wide switches before any heavy library loads)
 
+# isort: split
+import torch
+
+torch.set_num_threads(1)  # as training sets it: rounding depends on it, and fixtures of one test serve another
+
 SHARED_DATA = Path(os.environ.get("EIMF_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
