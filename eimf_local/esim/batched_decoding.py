@@ -85,9 +85,12 @@ class Decoding:
                 self.constraint.take(token)
             self.tokens.append(token)
             self.tokens.extend(self.constraint.forced())
+            self._go_on(place)
         except ValueError as error:
             self.fail(str(error))
-            return
+
+    def _go_on(self, place: int) -> None:
+        """See whether the tokens from ``place`` on end the answer, or repeat an item of it."""
         if self.constraint.finished and len(self.tokens) <= self.task.max_tokens:
             self.finish = "stop"  # with a repeated last item at worst, which whoever reads the answer drops
         elif len(self.tokens) >= self.task.max_tokens:

@@ -30,6 +30,7 @@ from eimf_local.data.demo import demo_dataset
 from eimf_local.data.demo_words import demo_interests
 from eimf_local.data.prepare import prepare
 from eimf_local.data.splits import make_split
+from eimf_local.errors import EimfError, InputError
 from eimf_local.esim.encoder import TextEncoder, item_embeddings, load_encoder
 from eimf_local.esim.interests import parse_answer
 from eimf_local.esim.llama_model import LlamaModel
@@ -273,10 +274,22 @@ def main() -> int:
     """Print every figure with its bar; exit status 1 where a bar is missed."""
     options = _options()
     llama_cpp.llama_log_set(_silent, None)
+    try:
+        return _judge(options)
+    except (EimfError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _judge(options: argparse.Namespace) -> int:
     encoder = load_encoder()
     model = Model(options.model, interests=options.interests, threads=len(os.sched_getaffinity(0)))
     figures: list[Figure] = []
     sets = sorted(path.parent for path in options.data.glob("*/interactions.tsv.gz")) if options.data else []
+    if options.data and not sets:
+        raise InputError(
+            f"{options.data}: no folder with interactions.tsv.gz in it", hint="give the folder of data sets"
+        )
     for part in (judge_demo(model, encoder), *(judge_data(model, folder, encoder) for folder in sets)):
         for figure in part:
             mark = "" if figure.kept is None else "kept" if figure.kept else "MISSED"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import eimf_local_models
 import pytest
-from eimf_local_models.builder.evaluate import Model, Replies, Users, users_of
-from eimf_local_models.builder.judge import form_of
+from eimf_local_models.builder.evaluate import Model, Replies, Users, _truths, main, users_of
+from eimf_local_models.builder.judge import embedded, form_of, recovery_of
 
-from eimf_local.data.demo import demo_dataset
+from eimf_local.data.demo import DemoData, demo_dataset
 from eimf_local.data.splits import make_split
 from eimf_local.esim.encoder import TextEncoder
 
@@ -30,10 +30,14 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="module")
-def users() -> Users:
-    demo = demo_dataset(users=60).dataset
-    split = make_split(demo)
-    return users_of(demo, split, range(len(split.train_users)), titles=20)
+def demo() -> DemoData:
+    return demo_dataset(users=60)
+
+
+@pytest.fixture(scope="module")
+def users(demo: DemoData) -> Users:
+    split = make_split(demo.dataset)
+    return users_of(demo.dataset, split, range(len(split.train_users)), titles=20)
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +75,21 @@ def test_the_form_of_answers(users: Users, replies: Replies, encoder: TextEncode
     assert form.cosine <= 0.4
     assert form.copies <= 0.1
     assert form.in_one_title <= 0.5
+
+
+def test_it_recovers_some_interests_that_it_was_taught(
+    demo: DemoData, users: Users, replies: Replies, encoder: TextEncoder
+) -> None:
+    train_users = make_split(demo.dataset).train_users
+    names = [demo.true_interests[demo.dataset.users[int(user)]] for user in train_users]
+    truths, answers = _truths(users, names, encoder), embedded(replies.phrases, encoder)
+    assert recovery_of(answers, truths, held_out=False, shown_only=True).f1 > 0.2  # .34 on the whole demo shop
+
+
+def test_what_cannot_be_measured_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in (["--model", str(tmp_path / "none.gguf")], ["--data", str(tmp_path)]):
+        monkeypatch.setattr("sys.argv", ["evaluate", *option])
+        assert main() == 2
+        assert str(tmp_path) in capsys.readouterr().err
