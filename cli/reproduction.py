@@ -16,6 +16,7 @@ class Protocol(enum.StrEnum):
     """Splits."""
 
     user_split = "user-split"
+    item_order = "item-order"
     global_time = "global-time"
 
 

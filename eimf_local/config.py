@@ -33,7 +33,7 @@ class PrepareConfig(Section):
 class SplitConfig(Section):
     """Who is trained on and who is evaluated (SPEC section 2)."""
 
-    protocol: Literal["user-split", "global-time"] = "user-split"
+    protocol: Literal["user-split", "item-order", "global-time"] = "user-split"
     seed: int = 1230
 
 

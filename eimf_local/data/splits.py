@@ -46,20 +46,25 @@ def user_split(dataset: Dataset, seed: int) -> Split:
     """
     shuffled = list(range(dataset.n_users))  # the rows of users sorted as strings
     random.Random(seed).shuffle(shuffled)
-    rows = np.array(shuffled, dtype=np.int64)
-    first, second = int(0.8 * len(rows)), int(0.9 * len(rows))
-    lengths = dataset.lengths
-    train, valid, test = (part[lengths[part] >= MIN_EVENTS] for part in np.split(rows, [first, second]))
-    train = np.sort(train)
-    return Split(
-        protocol="user-split",
-        seed=seed,
-        train_users=train,
-        train_ends=lengths[train],
-        visible_ends=_four_fifths(lengths[train]),
-        valid=_evaluation(np.sort(valid), lengths),
-        test=_evaluation(np.sort(test), lengths),
-    )
+    return _cut_users(dataset, np.array(shuffled, dtype=np.int64), protocol="user-split", seed=seed)
+
+
+def item_order(dataset: Dataset, seed: int = 0) -> Split:
+    """:func:`user_split` without its shuffle: users by their lowest raw item id (as strings), ties by user id.
+
+    That is the order in which users first appear in an Amazon review file, which is sorted by ASIN. The last tenth,
+    the test users, bought nothing but items of the highest ids, mostly recent ones. It is the protocol whose Pop equals
+    the paper's on Beauty (docs/decisions/2026-11-27-protocol-calibration.md). Raises :class:`InputError` where no item
+    id has a letter: plain numbers were given by somebody else, in another order than the catalogue's.
+    """
+    if all(item.isdigit() for item in dataset.items):
+        raise InputError(
+            "every item id is a plain number, and protocol item-order needs the catalogue's own ids, such as ASINs",
+            hint="prepare it from a source with the original item ids, or use protocol user-split",
+        )
+    places = np.argsort(np.argsort(np.array(dataset.items)))  # [N]: of item number i + 1 among the sorted ids
+    lowest = np.minimum.reduceat(places[dataset.sequence - 1], dataset.offsets[:-1])  # [U]
+    return _cut_users(dataset, np.argsort(lowest, kind="stable"), protocol="item-order", seed=seed)
 
 
 def global_time(dataset: Dataset, seed: int = 0) -> Split:
@@ -98,8 +103,25 @@ def global_time(dataset: Dataset, seed: int = 0) -> Split:
 
 
 PROTOCOLS: Mapping[str, Callable[[Dataset, int], Split]] = MappingProxyType(
-    {"user-split": user_split, "global-time": global_time}
+    {"user-split": user_split, "item-order": item_order, "global-time": global_time}
 )
+
+
+def _cut_users(dataset: Dataset, rows: Int64, *, protocol: str, seed: int) -> Split:
+    """Disjoint users of int64 [U] ``rows``, cut at int(.8 U) and int(.9 U) into training, validation and test."""
+    first, second = int(0.8 * len(rows)), int(0.9 * len(rows))
+    lengths = dataset.lengths
+    train, valid, test = (part[lengths[part] >= MIN_EVENTS] for part in np.split(rows, [first, second]))
+    train = np.sort(train)
+    return Split(
+        protocol=protocol,
+        seed=seed,
+        train_users=train,
+        train_ends=lengths[train],
+        visible_ends=_four_fifths(lengths[train]),
+        valid=_evaluation(np.sort(valid), lengths),
+        test=_evaluation(np.sort(test), lengths),
+    )
 
 
 def _four_fifths(lengths: Int64) -> Int64:

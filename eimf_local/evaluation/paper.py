@@ -39,13 +39,15 @@ def published(dataset: str, model: str, metric: str) -> float | None:
 
 
 def paper_dataset(*, users: int, items: int, split: str) -> str | None:
-    """The paper's name of a data set; None if it is not one of its four, or was split in another way than there.
+    """The paper's name of a data set; None if it is not one of its four, or was split by time.
+
+    Of the two splits into users, its text describes user-split, and its numbers are those of item-order.
 
     >>> paper_dataset(users=4905, items=2420, split="user-split")
     'Office'
     >>> paper_dataset(users=4905, items=2420, split="global-time")
     """
-    return _TABLE_3.get((users, items)) if split == "user-split" else None
+    return _TABLE_3.get((users, items)) if split in ("user-split", "item-order") else None
 
 
 def paper_models(dataset: str) -> list[str]:

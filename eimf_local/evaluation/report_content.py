@@ -112,10 +112,12 @@ def controls(results: Results) -> Iterator[Block]:
         yield Items([(one.metric, words.control(results, one)) for one in results.controls if one.control == name])
 
 
-def reproduction(results: Results) -> Iterator[Block]:
+def reproduction(grid: GridRecord, results: Results) -> Iterator[Block]:
     """Published values outside our intervals, and the paper's models that were not run."""
     yield Heading(2, "What does not reproduce")
     yield Paragraph(words.reproduced(results))
+    if results.n_published:
+        yield Note(words.comparable(grid.dataset.split))
     if results.mismatches:
         columns = [Column("Condition", "left"), Column("Paper's model", "left"), Column("Metric"), Column("Paper"),
                    Column("Here"), Column("95% interval"), Column("Here / paper")]  # fmt: skip

@@ -109,6 +109,19 @@ def reproduced(results: Results) -> str:
     )
 
 
+def comparable(split: str) -> str:
+    """Whether the paper's absolute values may be set beside values under ``split``."""
+    record = "docs/decisions/2026-11-27-protocol-calibration.md"
+    if split == "item-order":
+        return (
+            f"Absolute values may be compared: the paper's come out under item-order where that was tried ({record})."
+        )
+    return (
+        f"Absolute values are not comparable under {split}, only relative gains are: the paper's come out under "
+        f"protocol item-order, which does not shuffle the users, where that was tried ({record})."
+    )
+
+
 def highest(results: Results, metrics: Sequence[str]) -> str:
     """Which condition has the highest mean of each metric, whatever it is compared with."""
     run = [row for row in results.rows if row.metrics]

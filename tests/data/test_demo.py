@@ -11,7 +11,7 @@ from eimf_local.data.dataset import Dataset
 from eimf_local.data.demo import DemoData, demo_dataset, write_demo_source
 from eimf_local.data.demo_words import demo_interests
 from eimf_local.data.prepare import prepare
-from eimf_local.data.splits import make_split
+from eimf_local.data.splits import PROTOCOLS, make_split
 from eimf_local.data.storage import load_true_interests
 from eimf_local.errors import ConfigError
 
@@ -136,8 +136,8 @@ def test_ids_tell_neither_interest_nor_popularity(demo: DemoData, phrases: list[
     assert np.mean(neighbours) < 0.1
 
 
-def test_both_protocols_apply(demo: DemoData) -> None:
-    for protocol in ("user-split", "global-time"):
+def test_every_protocol_applies(demo: DemoData) -> None:
+    for protocol in PROTOCOLS:
         assert len(make_split(demo.dataset, protocol=protocol, seed=1230).test.users) >= 100
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,55 @@ def test_user_split_leaves_out_users_too_short_for_a_label() -> None:
     assert sorted(roles.tolist()) == list(range(1, 100, 2))
 
 
+def with_items(sequences: list[list[int]], items: list[str]) -> Dataset:
+    """A dataset of the given sequences over items of the given raw ids."""
+    sequence = np.array([number for user in sequences for number in user], dtype=np.int32)
+    names = tuple(items)
+    return replace(dataset_of([len(user) for user in sequences]), items=names, titles=names, sequence=sequence)
+
+
+def test_item_order_equals_hand_computed_parts() -> None:
+    # Items 1..4 are C, A, D, B. The users' lowest: B but for users 2 (A), 5 (C) and 7 (D); ties by user id.
+    others = [[1, 4, 3, 4, 4]] * 10
+    sequences = [*others[:2], [1, 4, 2, 3, 4], *others[:2], [1, 1, 3, 3, 1], others[0], [3] * 5, *others[:2]]
+    split = make_split(with_items(sequences, ["C", "A", "D", "B"]), protocol="item-order", seed=0)
+    assert split.train_users.tolist() == [0, 1, 2, 3, 4, 6, 8, 9]
+    assert split.valid.users.tolist() == [5]
+    assert split.test.users.tolist() == [7]
+    assert split.visible_ends.tolist() == [4] * 8
+    assert (split.test.history_ends.tolist(), split.test.label_ends.tolist()) == ([4], [5])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_item_order_equals_first_appearance_in_a_file_sorted_by_item(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    names = [f"B00{number:03d}" for number in rng.permutation(40)]
+    sequences = [(rng.permutation(40)[: rng.integers(5, 12)] + 1).tolist() for _ in range(57)]
+    lines = sorted((names[number - 1], user) for user, row in enumerate(sequences) for number in row)
+    order = list(dict.fromkeys(user for _, user in lines))
+    split = make_split(with_items(sequences, names), protocol="item-order", seed=seed)
+    assert split.train_users.tolist() == sorted(order[:45])
+    assert split.valid.users.tolist() == sorted(order[45:51])
+    assert split.test.users.tolist() == sorted(order[51:])
+
+
+def test_item_order_is_invariant_to_the_seed_and_to_the_numbering_of_items() -> None:
+    rng = np.random.default_rng(0)
+    names, renumbered = [f"a{number:02d}" for number in range(30)], rng.permutation(30)
+    sequences = [(rng.permutation(30)[:6] + 1).tolist() for _ in range(50)]
+    again = [[int(renumbered[number - 1]) + 1 for number in row] for row in sequences]
+    moved = [names[number] for number in np.argsort(renumbered)]
+    first = make_split(with_items(sequences, names), protocol="item-order", seed=1)
+    second = make_split(with_items(again, moved), protocol="item-order", seed=2)
+    assert first.test.users.tolist() == second.test.users.tolist()
+
+
+def test_when_item_ids_are_plain_numbers_item_order_is_refused() -> None:
+    dataset = with_items([[1, 2, 1, 2, 1]] * 10, ["17", "4"])
+    with pytest.raises(InputError, match=r"plain number.*catalogue's own ids.*original item ids, or use .*user-split"):
+        make_split(dataset, protocol="item-order", seed=0)
+
+
 @pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 def test_when_users_are_too_few_error_gives_their_number(protocol: str) -> None:
     with pytest.raises(InputError, match="9 users are too few"):
@@ -74,7 +124,7 @@ def test_when_users_are_too_few_error_gives_their_number(protocol: str) -> None:
 
 
 def test_when_the_protocol_is_unknown_error_lists_those_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"'leave-one-out' .* user-split, global-time"):
+    with pytest.raises(ConfigError, match=r"'leave-one-out' .* user-split, item-order, global-time"):
         make_split(dataset_of([5] * 10), protocol="leave-one-out", seed=0)
 
 
@@ -187,6 +237,23 @@ def test_global_time_on_real_data_never_trains_on_the_future(shared_data: Path, 
     tested = dataset.timestamps[starts[split.test.users] + split.test.history_ends].min()
     assert trained < tested
     assert len(split.test.users) >= 100
+
+
+@pytest.mark.shared_data
+def test_item_order_on_beauty_tests_users_of_the_highest_ids(shared_data: Path) -> None:
+    dataset = prepare(shared_data / "amazon2014-beauty", format="table")
+    split = make_split(dataset, protocol="item-order", seed=0)
+    assert (len(split.train_users), len(split.valid.users), len(split.test.users)) == (17_890, 2_236, 2_237)
+    lowest = [min(dataset.items[number - 1] for number in dataset.history(user)) for user in range(dataset.n_users)]
+    trained, tested = (max(lowest[user] for user in split.train_users), min(lowest[user] for user in split.test.users))
+    assert trained < tested
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", ["amazon2014-office", "ml-1m"])
+def test_renumbered_items_have_no_item_order(shared_data: Path, name: str) -> None:
+    with pytest.raises(InputError, match="plain number"):
+        make_split(prepare(shared_data / name, format="table"), protocol="item-order", seed=0)
 
 
 @pytest.mark.shared_data

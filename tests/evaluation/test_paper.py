@@ -36,6 +36,7 @@ def test_the_first_table_wins_and_the_rest_fill_up():
         (4905, 2420, "user-split", "Office"),
         (14681, 8713, "user-split", "Grocery"),
         (6040, 3416, "user-split", "ML-1M"),
+        (22363, 12101, "item-order", "Beauty"),
         (6040, 3416, "global-time", None),
         (4905, 2419, "user-split", None),
     ],

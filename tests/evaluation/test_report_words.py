@@ -1,6 +1,8 @@
 """Renderers and wording: escaping, alignment, durations."""
 
 import doctest
+import re
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +39,20 @@ def test_docstring_examples_hold(module):
 )
 def test_markdown_takes_text_for_what_it_is(text, expected):
     assert markdown.escape(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ("user-split", "not comparable under user-split, only relative gains are"),
+        ("global-time", "not comparable under global-time, only relative gains are"),
+        ("item-order", "may be compared"),
+    ],
+)
+def test_only_item_order_makes_absolute_values_comparable(split, said):
+    sentence = words.comparable(split)
+    assert said in sentence
+    assert (Path(__file__).parents[2] / re.search(r"\((docs/.*\.md)\)", sentence).group(1)).is_file()
 
 
 def test_markdown_tables_are_aligned_and_show_details_and_second_lines():
