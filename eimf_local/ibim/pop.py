@@ -9,6 +9,8 @@ from torch import Tensor
 
 from .backbone import Backbone, Encoded
 
+_FIRST_TARGET = 4  # 0-based: the sampler's smallest target position
+
 
 class Pop(Backbone):
     """Popularity under the contract of all backbones.
@@ -28,10 +30,27 @@ class Pop(Backbone):
         return Encoded(embedded.new_ones(embedded.shape[0], 1, 1))
 
     def fit_statistics(self, sequence: Tensor, starts: Tensor, lengths: Tensor) -> None:
-        """Count every interaction of the training users (:meth:`Backbone.fit_statistics`)."""
-        edges = torch.zeros(len(sequence) + 1, dtype=torch.int64, device=sequence.device)
-        edges.index_add_(0, starts, torch.ones_like(starts)).index_add_(0, starts + lengths, -torch.ones_like(starts))
-        owned = edges.cumsum(0)[:-1].to(torch.float64)  # [total]: 1 inside a training user's sequence, else 0
-        counts = torch.bincount(sequence, weights=owned, minlength=self.n_items + 1)
+        """Count the training users' interactions (:meth:`Backbone.fit_statistics`)."""
+        ends = lengths.cumsum(0)  # [U]
+        places = torch.arange(int(lengths.sum()), device=sequence.device)  # [n] of the n interactions of all training users
+        places = places - (ends - lengths).repeat_interleave(lengths)  # 0-based in the user's own sequence
+        items = sequence[starts.repeat_interleave(lengths) + places]
+        weights = self._weights(places, lengths.repeat_interleave(lengths))
+        counts = torch.bincount(items, weights=weights, minlength=self.n_items + 1)
         with torch.no_grad():
             self.item_embedding.weight.copy_(counts.unsqueeze(1))
+
+    def _weights(self, places: Tensor, lengths: Tensor) -> Tensor:
+        """What an interaction at a place of a sequence of some length counts, float64 [n]."""
+        return torch.ones_like(places, dtype=torch.float64)
+
+
+class TargetPop(Pop):
+    """The reference code's Pop, by whose counts the paper's come out: how often an item is drawn as a training target.
+
+    Counts are expected values: a draw takes each user alike, and each of its targets (the fifth item on) alike.
+    """
+
+    def _weights(self, places: Tensor, lengths: Tensor) -> Tensor:
+        targets = (lengths - _FIRST_TARGET).clamp_min(1).to(torch.float64)
+        return (places >= _FIRST_TARGET) / targets

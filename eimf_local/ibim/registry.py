@@ -15,11 +15,12 @@ from .dnn import DNN
 from .gru4rec import GRU4Rec
 from .initialisation import text_table
 from .linear import EASE, ItemKNN
-from .pop import Pop
+from .pop import Pop, TargetPop
 from .transformer import BERT4Rec, SASRec
 
 BACKBONES: dict[str, type[Backbone]] = {
     "pop": Pop,
+    "pop-targets": TargetPop,
     "item-knn": ItemKNN,
     "ease": EASE,
     "dnn": DNN,
