@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 
 def cosine_matrix(anchors: Tensor, others: Tensor) -> Tensor:
-    """Cosines float [B, B] of every anchor with every other: [B, D] each. A zero vector has cosine 0."""
-    return F.normalize(anchors, dim=1) @ F.normalize(others, dim=1).T
+    """Cosines float [*, B, B] of every anchor with every other: [*, B, D] each. A zero vector has cosine 0."""
+    return F.normalize(anchors, dim=-1) @ F.normalize(others, dim=-1).transpose(-1, -2)
 
 
 def repeated_targets(target: Tensor) -> Tensor:
@@ -23,17 +23,18 @@ def repeated_targets(target: Tensor) -> Tensor:
 def contrastive_loss(cosines: Tensor, temperature: float, excluded: Tensor | None = None) -> Tensor:
     """CL (eq. 10): InfoNCE inside the batch, one direction, anchors in rows, positives on the diagonal.
 
-    ``excluded`` bool [B, B] (:func:`repeated_targets`) takes pairs out of the negatives: they are no negatives.
+    ``cosines`` [*, B, B]; the sum over all but the last two dimensions. ``excluded`` bool [B, B]
+    (:func:`repeated_targets`) takes pairs out of the negatives: they are no negatives.
     """
     logits = cosines / temperature
     if excluded is not None:
         logits = logits.masked_fill(excluded, -torch.inf)
-    return (torch.logsumexp(logits, dim=1) - logits.diagonal()).mean()
+    return (torch.logsumexp(logits, dim=-1) - logits.diagonal(dim1=-2, dim2=-1)).mean(-1).sum()
 
 
 def cosine_loss(cosines: Tensor) -> Tensor:
-    """COS (eq. 11): the mean of 1 - cos over the pairs, in [0, 2]."""
-    return 1 - cosines.diagonal().mean()
+    """COS (eq. 11): the mean of 1 - cos over the rows of ``cosines`` [*, B, B], in [0, 2]; summed as CL is."""
+    return (1 - cosines.diagonal(dim1=-2, dim2=-1).mean(-1)).sum()
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,7 @@ class ModalityAlignment:
 
     def loss(self, pairs: Sequence[tuple[Tensor, Tensor]], target: Tensor) -> Tensor:
         """The sum over ``pairs`` of (anchors from text, behavioural vectors), [B, D] each; ``target`` int64 [B]."""
-        excluded = repeated_targets(target)
-        total = target.new_zeros((), dtype=pairs[0][0].dtype)
-        for anchors, others in pairs:
-            cosines = cosine_matrix(anchors, others)
-            total = total + self.alpha * contrastive_loss(cosines, self.temperature, excluded)
-            total = total + self.beta * cosine_loss(cosines)
-        return total
+        anchors, others = (torch.stack(side) for side in zip(*pairs, strict=True))  # [P, B, D]: all pairs at once
+        cosines = cosine_matrix(anchors, others)
+        contrast = contrastive_loss(cosines, self.temperature, repeated_targets(target))
+        return self.alpha * contrast + self.beta * cosine_loss(cosines)
