@@ -2,8 +2,9 @@
 
 REMI and EIMF(REMI) in alternating rounds, at each thread count and, where there is one, on a CUDA device. Beside them:
 their matrix products alone, taken from a step and repeated, and the same step over almost nothing (8 samples, 16
-negatives, 8 dimensions), which is what Python and dispatch cost, and what several seeds in one run could share. Exit
-status 1 if a bar is missed. Needs quiet cores.
+negatives, 8 dimensions), which is what Python and dispatch cost, and all that several seeds in one run could share.
+Then REMI's step over larger catalogues, with Adam over the whole item table and with deferred updates. Exit status 1
+if a bar is missed. Needs quiet cores.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from tests.benchmarks.bars import Bars
 # Milliseconds of a REMI step, and how many of them an EIMF(REMI) step may take.
 BARS = {"cpu": (6.0, 2.5), "cuda": (0.4, 1.5)}
 PRODUCTS = ("_linear_pointwise", "::mm", "::bmm", "::addmm", "::baddbmm")
+CATALOGUES = (12_101, 50_000, 200_000, 1_000_000)
 TINY = {"batch": 8, "negatives": 16, "dim": 8, "items": 200, "text_dim": 8}
 
 Step = Callable[[], object]
@@ -53,6 +55,7 @@ def main() -> int:
         limit, factor = BARS[device]
         bars.at_most(f"{device}: REMI step", best["remi"], limit, "ms")
         bars.at_most(f"{device}: EIMF(REMI) over REMI", best["eimf"] / best["remi"], factor, "times")
+    _compare_optimizers(options)
     if not torch.cuda.is_available():
         print("no CUDA device at hand: its bars were not checked")
     return bars.exit_status()
@@ -127,7 +130,21 @@ def _products(step: Step) -> Step:
     return repeat
 
 
-def _stepper(options: argparse.Namespace, device: str, *, semantic: bool) -> Step:
+def _compare_optimizers(options: argparse.Namespace) -> None:
+    """Print the step with Adam over all rows and over those that are read, whose crossing is DEFERRED_FROM."""
+    torch.set_num_threads(1)
+    for n_items in CATALOGUES:
+        larger = argparse.Namespace(**vars(options) | {"items": n_items})
+        steps = {deferred: _stepper(larger, "cpu", semantic=False, deferred=deferred) for deferred in (False, True)}
+        times: dict[bool, list[float]] = {False: [], True: []}
+        for _ in range(10):
+            for deferred, step in steps.items():
+                times[deferred] += [_seconds(step, "cpu") for _ in range(3)]
+        whole, deferred = (statistics.median(times[key][6:]) * 1e3 for key in (False, True))
+        print(f"N = {n_items:,}: REMI step, Adam over all rows {whole:.2f} ms, deferred {deferred:.2f} ms")
+
+
+def _stepper(options: argparse.Namespace, device: str, *, semantic: bool, deferred: bool = False) -> Step:
     backbone = build_backbone("remi", n_items=options.items, dim=options.dim, interests=4, max_length=options.length)
     objective = build_objective(
         backbone,
@@ -140,7 +157,7 @@ def _stepper(options: argparse.Namespace, device: str, *, semantic: bool) -> Ste
     generator = torch.Generator(device).manual_seed(0)
     sequences = _sequences(options).to(device)
     sampler = BatchSampler(sequences, batch_size=options.batch, max_length=options.length, generator=generator)
-    optimizer = make_optimizer(backbone, objective, learning_rate=1e-3)
+    optimizer = make_optimizer(backbone, objective, learning_rate=1e-3, deferred=deferred)
     return lambda: training_step(backbone, objective, optimizer, sampler.draw(), generator)
 
 
