@@ -42,7 +42,7 @@ class Worker:
     """RecBole in its own process, spoken to over its stdin and stdout."""
 
     def __init__(self, python: Path, data: Path, threads: int) -> None:
-        command = [str(python), str(Path(__file__).with_name("recbole_worker.py")), str(data), str(threads)]
+        command = [str(python.absolute()), str(Path(__file__).with_name("recbole_worker.py")), str(data), str(threads)]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
