@@ -148,7 +148,7 @@ class SemanticPrediction(nn.Module):
         rows = distinct.index_select(0, real // size) * size + real % size  # the same in ``interests``
         text = interests.flatten(0, 1).index_select(0, F.pad(rows, (0, -len(rows) % ROW_BLOCK)))
         projected = self.self_attention.project(self.enter(text))[: len(rows)]  # [R, 3 S]
-        spread = projected.new_zeros(mask.numel(), projected.shape[1]).index_copy(0, real, projected)
+        spread = projected.new_zeros(mask.numel(), projected.shape[1]).index_copy_(0, real, projected)
         attended = self.self_attention.attend(spread.view(*mask.shape, -1), mask)  # [C, M, S]
         return attended.index_select(0, place), mask.index_select(0, place)
 
