@@ -5,7 +5,7 @@ RUNS ?= runs
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test check bench bench-scale docs results model model-eval dist clean
+.PHONY: help install reproduce test check bench bench-scale bench-recbole docs results model model-eval dist clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -32,12 +32,22 @@ check: install ## ruff, mypy --strict, and that docs/cli.md is what --help says
 	$(BIN)/mypy
 	$(BIN)/python -m tests.cli_docs --check
 
-bench: install ## time what is made fast beside its alternatives: make bench [DATASET=prepared] [VOCABULARY=qwen2.gguf]
+bench: install ## time what is made fast beside its alternatives: make bench [DATASET=prepared] [RUN=trained] [VOCABULARY=qwen2.gguf]
 	mkdir -p build/bench
+	-$(BIN)/python -m tests.benchmarks.training_step | tee build/bench/step.txt
+	-$(BIN)/python -m tests.benchmarks.serving $(if $(RUN),--run $(RUN)) | tee build/bench/serving.txt
+	$(if $(DATASET),-$(BIN)/python -m tests.benchmarks.evaluation --dataset $(DATASET) | tee build/bench/evaluation.txt)
 	$(BIN)/python -m tests.benchmarks.affinity_propagation $(if $(DATASET),--dataset $(DATASET)) | tee build/bench/ap.txt
 	$(if $(DATASET),$(BIN)/python -m tests.benchmarks.sparse_propagation --dataset $(DATASET) | tee build/bench/sparse.txt)
 	$(if $(VOCABULARY),$(BIN)/python -m tests.benchmarks.llm_inference --vocabulary $(VOCABULARY) | tee build/bench/llm.txt)
-	$(BIN)/python -m tests.benchmarks.training_step | tee build/bench/step.txt
+
+bench-recbole: install ## SASRec beside RecBole 1.2.1, which gets Python 3.11 of its own: make bench-recbole DATASET=prepared
+	mkdir -p build/bench
+	test -x build/recbole/bin/python || $(PYTHON) -m venv build/recbole
+	build/recbole/bin/python -m pip install --disable-pip-version-check -q recbole==1.2.1 torch==2.13.0 'numpy<1.24' \
+		'scipy<1.12' 'pandas<2.2' 'setuptools<81'
+	$(BIN)/python -m tests.benchmarks.sasrec_training --dataset $(DATASET) --python build/recbole/bin/python \
+		| tee build/bench/recbole.txt
 
 bench-scale: install ## affinity propagation up to a million simulated users: make bench-scale DATASET=prepared
 	$(BIN)/python -m tests.benchmarks.sparse_propagation --scale --dataset $(DATASET) \
@@ -64,5 +74,5 @@ dist: install ## build wheel and sdist, then run the demo from the wheel
 	cd build && PYTHONPATH=$(CURDIR)/build/wheel-site ../$(BIN)/python -m eimf_local_cli reproduce demo --out wheel-demo
 
 clean: ## remove what builds and tests left behind (not .venv, your runs, or a model in training)
-	rm -rf build/wheel-* build/bench build/lib build/bdist* dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build/wheel-* build/bench build/recbole build/lib build/bdist* dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

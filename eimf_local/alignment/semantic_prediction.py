@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from ..ibim.products import linear
+from ..ibim.products import ROW_BLOCK, linear
 from ..ibim.readout import MASKED_LOGIT, mean_readout, target_aware_readout
 from ..ibim.sampled_softmax import full_softmax_loss, sampled_softmax_loss
 
@@ -32,10 +33,37 @@ class SelfAttention(nn.Module):
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         """[G, M, S] -> [G, M, S]; ``mask`` bool [G, M]. Rows of interests that do not exist are meaningless."""
-        queries, keys, contents = linear(values, self.projections.weight).chunk(3, dim=2)
-        logits = torch.bmm(queries, keys.transpose(1, 2)) * values.shape[2] ** -0.5  # [G, M, M]
-        weights = torch.softmax(logits.masked_fill(~mask.unsqueeze(1), MASKED_LOGIT), dim=2)
+        return self.attend(self.project(values), mask)
+
+    def project(self, values: Tensor) -> Tensor:
+        """Q, K and V of values [*, S], side by side: [*, 3 S]."""
+        return linear(values, self.projections.weight)
+
+    def attend(self, projected: Tensor, mask: Tensor) -> Tensor:
+        """Attention over Q, K and V [G, M, 3 S] of interests that exist by ``mask`` bool [G, M]: [G, M, S]."""
+        attended: Tensor = _Attention.apply(projected, mask)  # type: ignore[no-untyped-call]
+        return attended
+
+
+class _Attention(torch.autograd.Function):
+    """softmax(Q K^T / sqrt(S)) V with its closed-form gradient: autograd's takes twice as many passes."""
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, mask: Tensor) -> Tensor:
+        queries, keys, contents = projected.chunk(3, dim=2)
+        logits = torch.bmm(queries, keys.transpose(1, 2)).mul_(queries.shape[2] ** -0.5)  # [G, M, M]
+        weights = torch.softmax(logits.masked_fill_(~mask.unsqueeze(1), MASKED_LOGIT), dim=2)
+        ctx.save_for_backward(projected, weights)
         return torch.bmm(weights, contents)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        projected, weights = ctx.saved_tensors
+        queries, keys, contents = projected.chunk(3, dim=2)
+        gradient = torch.bmm(gradients[0], contents.transpose(1, 2))  # of the weights
+        gradient = weights * (gradient - (gradient * weights).sum(2, keepdim=True)) * queries.shape[2] ** -0.5
+        to_queries, to_keys = torch.bmm(gradient, keys), torch.bmm(gradient.transpose(1, 2), queries)
+        return torch.cat([to_queries, to_keys, torch.bmm(weights.transpose(1, 2), gradients[0])], dim=2), None
 
 
 class SemanticPrediction(nn.Module):
@@ -92,15 +120,37 @@ class SemanticPrediction(nn.Module):
         ``interests`` [G, M, T] and ``mask`` bool [G, M] are all exemplars'. Users of one exemplar share its
         self-attention. A user whose exemplar has no interests gets the zero vector, which teaches nothing.
         """
-        # Once per exemplar, or per row where exemplars outnumber the batch. The distinct ones would be fewer still,
-        # but of changing number: products plan anew for each shape, and a CUDA device would wait for the count.
-        shared = len(interests) <= len(clusters)
-        if not shared:
-            interests, mask = interests.index_select(0, clusters), mask.index_select(0, clusters)
-        attended = self.self_attention(self.enter(interests), mask)  # [G or B, M, S]
-        if shared:
-            attended, mask = attended.index_select(0, clusters), mask.index_select(0, clusters)  # [B, M, S], [B, M]
+        form = self._attend_distinct if interests.device.type == "cpu" else self._attend
+        attended, mask = form(interests, mask, clusters)  # [B, M, S], [B, M]
         return target_aware_readout(attended, query, mask) if self.target_aware else mean_readout(attended, mask)
+
+    def _attend(self, interests: Tensor, mask: Tensor, clusters: Tensor) -> tuple[Tensor, Tensor]:
+        """Self-attention of each user's exemplar [B, M, S], and its mask [B, M]: static shapes, for devices.
+
+        Once per exemplar, or per row where exemplars outnumber the batch: a device would wait for the number of
+        distinct ones.
+        """
+        if len(interests) > len(clusters):
+            mask = mask.index_select(0, clusters)
+            return self.self_attention(self.enter(interests.index_select(0, clusters)), mask), mask
+        attended = self.self_attention(self.enter(interests), mask)
+        return attended.index_select(0, clusters), mask.index_select(0, clusters)
+
+    def _attend_distinct(self, interests: Tensor, mask: Tensor, clusters: Tensor) -> tuple[Tensor, Tensor]:
+        """The same over the batch's distinct exemplars, and only the interests that exist are projected.
+
+        Rows are filled up to a multiple of ROW_BLOCK, so that the products see few different shapes.
+        """
+        distinct, place = torch.unique(clusters, return_inverse=True)  # [C], [B]
+        mask = mask.index_select(0, distinct)  # [C, M]
+        real = mask.flatten().nonzero().squeeze(1)  # [R], c M + m
+        size = mask.shape[1]
+        rows = distinct.index_select(0, real // size) * size + real % size  # the same in ``interests``
+        text = interests.flatten(0, 1).index_select(0, F.pad(rows, (0, -len(rows) % ROW_BLOCK)))
+        projected = self.self_attention.project(self.enter(text))[: len(rows)]  # [R, 3 S]
+        spread = projected.new_zeros(mask.numel(), projected.shape[1]).index_copy_(0, real, projected)
+        attended = self.self_attention.attend(spread.view(*mask.shape, -1), mask)  # [C, M, S]
+        return attended.index_select(0, place), mask.index_select(0, place)
 
 
 def prediction_loss(user: Tensor, catalogue: Catalogue, target: Tensor, hits: Tensor | None, *, full: bool) -> Tensor:

@@ -6,6 +6,7 @@ losses, evaluator and index know this contract only, never a particular model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -46,6 +47,8 @@ class Backbone(nn.Module):
         n_items, dim, n_interests, max_length: N, D, K and L of SPEC section 1.
         item_embedding: [N + 1, D], row 0 (padding) zero and kept zero: its gradient is dropped.
         trainable: False where :meth:`fit_statistics` takes the place of gradient descent.
+        before_lookup: what an optimiser that defers updates of the table (DeferredAdam) must do before rows are read in
+            training; the table's gradient is then sparse. None otherwise.
         options: further keyword arguments of the constructor, kept as attributes of the same names.
         hard_negatives: whether its own loss is the interest-aware one (REMI).
         routing_regularised: whether its own loss penalises peaked attention (REMI).
@@ -62,6 +65,7 @@ class Backbone(nn.Module):
             if value < 1:
                 raise ConfigError(f"backbone: {name} is {value}", hint=f"give {name} a value of at least 1")
         self.n_items, self.dim, self.n_interests, self.max_length = n_items, dim, interests, max_length
+        self.before_lookup: Callable[[Tensor], None] | None = None
         self.item_embedding = nn.Embedding(n_items + 1, dim, padding_idx=0)
         with torch.no_grad():
             nn.init.normal_(self.item_embedding.weight, std=dim**-0.5)
@@ -98,6 +102,9 @@ class Backbone(nn.Module):
     def embed_items(self, items: Tensor) -> Tensor:
         """Item vectors float32 [*, D] of item numbers int64 [*]; 0 gives the zero vector."""
         weight = self.item_embedding.weight
+        if self.before_lookup is not None and torch.is_grad_enabled():
+            self.before_lookup(items)
+            return F.embedding(items, weight, padding_idx=0, sparse=True)
         if weight.device.type != "cpu":
             return F.embedding(items, weight, padding_idx=0)
         rows: Tensor = _Lookup.apply(weight, items.flatten())  # type: ignore[no-untyped-call]

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 ROW_BLOCK = 128  # variable numbers of rows are rounded up to a multiple of this
 
@@ -19,33 +20,36 @@ _ONEDNN = bool(torch.backends.mkldnn.is_available()) and hasattr(  # type: ignor
 )
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
-    """``a @ b.T`` [m, n] of [m, k] and [n, k], any strides (``a`` is copied unless in row order); no gradients pass."""
+def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``a @ b.T + bias`` [m, n] of [m, k], [n, k] and [n], any strides (``a`` is copied unless in row order).
+
+    No gradients pass.
+    """
     if _ONEDNN and a.dtype == torch.float32 and a.device.type == "cpu" and a.numel() and b.numel():
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, bias, "none", [], "")
         return result
-    return a @ b.T
+    return F.linear(a, b, bias)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``torch.nn.functional.linear`` by :func:`product`: x [*, k], weight [n, k], bias [n]; differentiable."""
-    rows: Tensor = _Linear.apply(x.reshape(-1, x.shape[-1]), weight)  # type: ignore[no-untyped-call]
-    result = rows.view(*x.shape[:-1], len(weight))
-    return result if bias is None else result + bias
+    rows: Tensor = _Linear.apply(x.reshape(-1, x.shape[-1]), weight, bias)  # type: ignore[no-untyped-call]
+    return rows.view(*x.shape[:-1], len(weight))
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return product(x, weight)
+        return product(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         (gradient,) = gradients
-        to_x, to_weight = ctx.needs_input_grad
+        to_x, to_weight, to_bias = ctx.needs_input_grad
         return (
             product(gradient, weight.T) if to_x else None,
             product(gradient.T, x.T) if to_weight else None,
+            gradient.sum(0) if to_bias else None,
         )

@@ -20,6 +20,8 @@ from .index import InterestIndex
 CATALOGUE = "catalogue.parquet"
 HISTORIES = "histories.parquet"
 _BLOCK = 1024
+# Where building a compressed index has paid before the last user is served.
+_MANY_ITEMS, _MANY_USERS = 100_000, 64
 
 
 @dataclass(frozen=True)
@@ -35,18 +37,29 @@ class Recommender:
     """A backbone, its index, the catalogue and the known users' latest histories."""
 
     def __init__(
-        self, backbone: Backbone, items: Sequence[str], titles: Sequence[str], histories: dict[str, list[int]]
+        self,
+        backbone: Backbone,
+        items: Sequence[str],
+        titles: Sequence[str],
+        histories: dict[str, list[int]],
+        *,
+        expected_users: int = 1,
     ) -> None:
-        """``items`` and ``titles``: of the items 1..N in order. ``histories``: item numbers, oldest first, by user."""
+        """``items`` and ``titles``: of the items 1..N in order. ``histories``: item numbers, oldest first, by user.
+
+        ``expected_users``: how many will be served, about. Many of them over a catalogue of more than 100,000 items
+        are served by a compressed index (:class:`InterestIndex`); all others exactly.
+        """
         self._backbone = backbone.eval()
         self._items = items
         self._titles = titles
         self._number_of = {item: number for number, item in enumerate(items, start=1)}
         self._histories = histories
-        self._index = InterestIndex(backbone.item_vectors().detach().numpy())
+        compressed = len(items) >= _MANY_ITEMS and expected_users >= _MANY_USERS
+        self._index = InterestIndex(backbone.item_vectors().detach().numpy(), compressed=compressed)
 
     @classmethod
-    def load(cls, run: Path) -> Recommender:
+    def load(cls, run: Path, *, expected_users: int = 1) -> Recommender:
         """Open a run directory; raises :class:`ArtifactError` where it is missing or altered."""
         folder = load(run, "run").path
         catalogue = pl.read_parquet(folder / CATALOGUE)
@@ -56,6 +69,7 @@ class Recommender:
             catalogue["item"].to_list(),
             catalogue["title"].to_list(),
             dict(zip(histories["user"].to_list(), histories["history"].to_list(), strict=True)),
+            expected_users=expected_users,
         )
 
     def for_users(self, users: Sequence[str], *, k: int, exclude_seen: bool = False) -> list[list[Recommendation]]:

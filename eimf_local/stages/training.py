@@ -35,6 +35,7 @@ from ..ibim.storage import save_model
 from ..progress import Reporter
 from ..serving.recommend import CATALOGUE, HISTORIES
 from ..training.loop import Progress, TrainingResult, fit
+from ..training.memory import keep_freed_memory
 from ..training.objective import build_objective
 from ..training.sampling import pack
 from .datasets import OpenDataset, embed_items
@@ -79,6 +80,7 @@ def train(
     if holds_another(out):
         reporter.say(f"{out} holds a run with other settings or inputs: it will be replaced when this one is finished")
     torch.set_num_threads(config.train.threads)
+    keep_freed_memory()
     item_text = embed_items(dataset, encoder, reporter)[1] if needs_text else None
     identity = digest_of([settings, inputs, str(torch.__version__)])
     with unfinished_work(out, identity) as work:

@@ -76,3 +76,18 @@ def test_a_zero_anchor_is_finite_and_teaches_the_other_side_nothing(case):
     assert cosines.isfinite().all()
     (contrastive_loss(cosines, 0.1, repeated_targets(target)) * B - cosines[2].sum()).backward()
     assert others.grad.isfinite().all()
+
+
+def test_gradient_equals_numerical_differences(case):
+    a, b, c, d, target = (x.clone().requires_grad_() if x.is_floating_point() else x for x in case)
+    alignment = ModalityAlignment(alpha=0.4, beta=0.1, temperature=0.2)
+    assert torch.autograd.gradcheck(lambda *x: alignment.loss([x[:2], x[2:]], target), (a, b, c, d))
+
+
+def test_gradient_is_that_of_elementary_operations(case):
+    a, b, _, _, target = (x.clone().requires_grad_() if x.is_floating_point() else x for x in case)
+    found = contrastive_loss(cosine_matrix(a, b), 0.1, repeated_targets(target))
+    logits = (F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / 0.1).masked_fill(repeated_targets(target), -torch.inf)
+    expected = F.cross_entropy(logits, torch.arange(B))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.autograd.grad(found, (a, b)), torch.autograd.grad(expected, (a, b)))

@@ -130,3 +130,28 @@ def test_projection_is_idle_in_text_space_until_something_is_aligned():
     assert module.align(user).shape == (B, D)
     module.align(user.detach()).sum().backward()
     assert module.projection.weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(("exemplars", "rows"), [(5, 9), (12, 4)])
+def test_distinct_and_static_forms_have_equal_values_and_gradients(exemplars, rows):
+    found = []
+    for form in ("_attend", "_attend_distinct"):
+        module, interests, mask, clusters, *_ = case(exemplars=exemplars, rows=rows)
+        attended, kept = getattr(module, form)(interests, mask, clusters)
+        torch.where(kept.unsqueeze(2), attended, 0).square().sum().backward()
+        found.append([torch.where(kept.unsqueeze(2), attended, 0), kept, *(p.grad for p in module.parameters())])
+    torch.testing.assert_close(*found)
+
+
+def test_distinct_form_when_no_exemplar_of_the_batch_has_interests():
+    module, interests, mask, _, item_text, target = case()
+    catalogue = module.titles(item_text, target, None)
+    found = module.user_interest(interests, mask, torch.full((B,), 3), catalogue.target)
+    assert torch.equal(found, torch.zeros(B, D, dtype=torch.float64))
+
+
+def test_attention_gradient_equals_numerical_differences():
+    generator = torch.Generator().manual_seed(0)
+    projected = torch.randn(3, M, 3 * D, dtype=torch.float64, generator=generator, requires_grad=True)
+    mask = torch.arange(M) < torch.tensor([[6], [2], [1]])
+    assert torch.autograd.gradcheck(lambda x: SelfAttention(D).attend(x, mask), projected)

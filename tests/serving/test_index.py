@@ -42,3 +42,35 @@ def test_equal_scores_rank_the_lower_item_number_first() -> None:
     items = np.array([[0.0], [1], [2], [2], [2]], np.float32)
     found, _ = InterestIndex(items).search(np.ones((1, 1, 1), np.float32), k=4)
     assert found.tolist() == [[2, 3, 4, 1]]
+
+
+class TestCompressed:
+    def case(self) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(0)
+        return rng.normal(size=(40_001, 32)).astype(np.float32), rng.normal(size=(25, 4, 32)).astype(np.float32)
+
+    def test_finds_nearly_all_of_the_exact_best_with_exact_scores(self) -> None:
+        items, interests = self.case()
+        exact, _ = InterestIndex(items).search(interests, k=20)
+        found, scores = InterestIndex(items, compressed=True).search(interests, k=20)
+        assert np.mean([np.isin(a, b).mean() for a, b in zip(exact, found, strict=True)]) >= 0.98
+        expected = np.einsum("nkd,nid->nki", interests, items[found]).max(1)
+        np.testing.assert_allclose(scores, expected, rtol=1e-5)
+        assert (np.diff(scores, axis=1) <= 0).all()
+        assert all(len(set(row)) == 20 for row in found.tolist())
+
+    def test_padding_is_never_retrieved_and_two_builds_agree(self) -> None:
+        items, interests = self.case()
+        items = items.copy()
+        items[0] = 100
+        first, second = (InterestIndex(items, compressed=True).search(interests, k=20)[0] for _ in range(2))
+        assert (first > 0).all()
+        np.testing.assert_array_equal(first, second)
+
+    @pytest.mark.parametrize("dim", [5, 8])
+    def test_small_catalogues_and_odd_dimensions(self, dim: int) -> None:
+        rng = np.random.default_rng(1)
+        items = rng.normal(size=(31, dim)).astype(np.float32)
+        interests = rng.normal(size=(3, 2, dim)).astype(np.float32)
+        found, _ = InterestIndex(items, compressed=True).search(interests, k=40)
+        np.testing.assert_array_equal(found, brute_force(items, interests, 30)[0])
