@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -165,13 +166,13 @@ def _surplus(path: Path) -> InputError:
         quotechar=quote,
         quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
     )
-    header = len(next(rows))
-    for row in rows:
-        if len(row) > header:
-            place = f"{path} line {rows.line_num} has {len(row)} fields, its header {header}"
-            break
-    else:
-        place = f"{path} has a row with more fields than its header"
+    place = f"{path} has a row with more fields than its header"
+    with contextlib.suppress(csv.Error):  # a bare carriage return, or a field of more than 128 KiB
+        header = len(next(rows))
+        for row in rows:
+            if len(row) > header:
+                place = f"{path} line {rows.line_num} has {len(row)} fields, its header {header}"
+                break
     return InputError(place, hint="quote a title that holds the separator, or mend the line")
 
 

@@ -191,3 +191,8 @@ def test_a_path_with_glob_characters_is_taken_literally(tmp_path: Path) -> None:
     folder = tmp_path / "a[1]*"
     folder.mkdir()
     assert read(folder, "user,item\na,x\n").events.height == 1
+
+
+def test_a_row_too_long_is_told_where_a_bare_carriage_return_stands_before_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"log.csv has a row with more fields than its header"):
+        read(tmp_path, "user,item\na,x\rb,y\nc,z,surplus\n")
