@@ -5,7 +5,7 @@ RUNS ?= runs
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test check bench bench-scale bench-recbole docs results model model-eval dist clean
+.PHONY: help install reproduce test check bench bench-scale bench-recbole campaign docs results model model-eval dist clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
