@@ -21,6 +21,10 @@ def test_declared_packages_equal_those_on_disk() -> None:
     assert declared == on_disk
 
 
+def test_the_package_carries_the_lock() -> None:
+    assert (ROOT / "eimf_local" / "requirements.lock").read_bytes() == (ROOT / "requirements.lock").read_bytes()
+
+
 def loaded_after(statement: str) -> set[str]:
     code = f"import sys; {statement}; print('\\n'.join(sys.modules))"
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
