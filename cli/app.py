@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import data, interests, models, reproduction, serving, training, verification
+from . import data, doctor, interests, models, reproduction, serving, training, verification
 from .errors import OneLineErrors
 
 app = typer.Typer(
@@ -43,4 +43,5 @@ app.command("evaluate")(training.evaluate)
 app.command("recommend")(serving.recommend)
 app.command("reproduce")(reproduction.reproduce)
 app.command("verify")(verification.verify)
+app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")

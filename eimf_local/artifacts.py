@@ -1,7 +1,7 @@
 """Artefacts on disk: one directory each, with ``artifact.json``; whole or not there at all.
 
 A directory is written under a temporary name beside its final one, flushed, and renamed. ``artifact.json`` holds the
-kind, schema version, package version, the config and inputs that produced it, and the digest of every file. The
+kind, schema version, package versions, the config and inputs that produced it, and the digest of every file. The
 *fingerprint* of an artefact is the digest of kind, schema, config and the inputs' fingerprints: equal fingerprints
 mean that rebuilding would do the same work again, so it is not done.
 """
@@ -17,12 +17,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import __version__
 from .errors import ArtifactError, EimfError, InputError, StorageError
+from .versions import computing_versions
 
 SCHEMA_VERSION = 1
 RECORD = "artifact.json"
@@ -40,7 +41,8 @@ class Artifact:
     """A verified artefact directory.
 
     ``config`` is what it was built with; ``inputs`` maps a role ("dataset", "interests", ...) to the fingerprint of
-    the artefact that filled it; ``files`` maps relative names to SHA-256 hex digests.
+    the artefact that filled it; ``files`` maps relative names to SHA-256 hex digests; ``packages`` maps the packages
+    that computed it to their versions (empty where it was written before they were recorded).
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Artifact:
     inputs: dict[str, str]
     files: dict[str, str]
     version: str
+    packages: dict[str, str] = field(default_factory=dict)
 
     def file(self, name: str) -> Path:
         """Path of a file that the record lists; a name it does not list is an :class:`ArtifactError`."""
@@ -80,53 +83,42 @@ def load(path: Path, kind: str) -> Artifact:
 
     Raises :class:`ArtifactError` where the directory is missing, of another kind or schema, or altered.
     """
-    record = _read_record(path, kind)
-    if record.get("schema") != SCHEMA_VERSION:
-        raise ArtifactError(
-            f"{path}: written in schema {record.get('schema')} by eimf-local {record.get('version')}, "
-            f"this is {__version__} with schema {SCHEMA_VERSION}",
-            hint=f"rebuild it with '{REBUILT_BY[kind]}'",
-        )
-    try:
-        found = Artifact(
-            path=path,
-            kind=kind,
-            fingerprint=record["fingerprint"],
-            config=record["config"],
-            inputs=record["inputs"],
-            files=record["files"],
-            version=record["version"],
-        )
-        honest = found.fingerprint == fingerprint_of(kind, found.config, found.inputs)
-    except (KeyError, TypeError, ValueError):
-        raise _broken(path, kind, f"has a damaged {RECORD}") from None
-    if not honest:
-        raise _broken(path, kind, f"has a {RECORD} that was changed by hand")
-    for name, digest in found.files.items():
-        if not (path / name).is_file():
-            raise _broken(path, kind, f"lacks {name}")
-        if sha256_file(path / name) != digest:
-            raise _broken(path, kind, f"has a {name} that was changed or damaged after it was written")
+    found = _parsed(path, kind, _read_record(path, kind))
+    for problem in damaged_files(found):
+        raise _broken(path, kind, problem)
     return found
 
 
-def find_artifacts(folder: Path) -> list[Artifact]:
-    """Every artefact at or below ``folder``, verified; unfinished work (hidden folders, OUT.work) is passed over.
+def read_record(path: Path) -> Artifact:
+    """What an artefact's ``artifact.json`` says, of whatever kind; its files are not looked at.
 
-    Raises :class:`ArtifactError` for the first that is altered, and where there is none.
+    Raises :class:`ArtifactError` where the record is damaged, or of an unknown kind or another schema.
     """
-    found = []
-    for record in sorted(folder.rglob(RECORD)):
-        place = record.parent.relative_to(folder)
-        if any(part.startswith(".") or part.endswith(".work") for part in place.parts):
+    kind = _kind_of(path / RECORD)
+    if kind not in REBUILT_BY:
+        raise ArtifactError(f"{path / RECORD} is damaged: its kind is {kind!r}", hint="rebuild the artefact")
+    return _parsed(path, kind, _read_record(path, kind))
+
+
+def damaged_files(artifact: Artifact) -> Iterator[str]:
+    """What is wrong with each file that the record lists: it is not there, or its bytes are others."""
+    for name, digest in artifact.files.items():
+        if not (artifact.path / name).is_file():
+            yield f"lacks {name}"
             continue
-        kind = _kind_of(record)
-        if kind not in REBUILT_BY:
-            raise ArtifactError(f"{record} is damaged: its kind is {kind!r}", hint="rebuild the artefact")
-        found.append(load(record.parent, kind))
-    if not found:
-        raise ArtifactError(f"{folder} holds no artefact", hint="give a directory that eimf-local wrote")
-    return found
+        found = sha256_file(artifact.path / name)
+        if found != digest:
+            differs = f"SHA-256 {found[:12]}, recorded {digest[:12]}"
+            yield f"has a {name} that was changed or damaged after it was written ({differs})"
+
+
+def find_records(folder: Path) -> list[Path]:
+    """The directories at or below ``folder`` that have an ``artifact.json``, without hidden and unfinished ones."""
+    return [
+        record.parent
+        for record in sorted(folder.rglob(RECORD))
+        if not any(part.startswith(".") or part.endswith(".work") for part in record.parent.relative_to(folder).parts)
+    ]
 
 
 def is_current(path: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> bool:
@@ -306,6 +298,32 @@ def _read_record(path: Path, kind: str) -> dict[str, Any]:
     return record
 
 
+def _parsed(path: Path, kind: str, record: Mapping[str, Any]) -> Artifact:
+    if record.get("schema") != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"{path}: written in schema {record.get('schema')} by eimf-local {record.get('version')}, "
+            f"this is {__version__} with schema {SCHEMA_VERSION}",
+            hint=f"rebuild it with '{REBUILT_BY[kind]}'",
+        )
+    try:
+        found = Artifact(
+            path=path,
+            kind=kind,
+            fingerprint=record["fingerprint"],
+            config=dict(record["config"]),
+            inputs=dict(record["inputs"]),
+            files={str(name): str(digest) for name, digest in record["files"].items()},
+            version=record["version"],
+            packages={str(name): str(version) for name, version in record.get("packages", {}).items()},
+        )
+        honest = found.fingerprint == fingerprint_of(kind, found.config, found.inputs)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise _broken(path, kind, f"has a damaged {RECORD}") from None
+    if not honest:
+        raise _broken(path, kind, f"has a {RECORD} that was changed by hand")
+    return found
+
+
 def _kind_of(record: Path) -> str:
     try:
         return str(json.loads(record.read_text(encoding="utf-8"))["kind"])
@@ -328,6 +346,7 @@ def _seal(partial: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[s
         "kind": kind,
         "schema": SCHEMA_VERSION,
         "version": __version__,
+        "packages": dict(computing_versions()),
         "fingerprint": fingerprint_of(kind, config, inputs),
         "config": dict(config),
         "inputs": dict(inputs),

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from eimf_local import artifacts
 from eimf_local.errors import ArtifactError, EimfError, StorageError
+from eimf_local.versions import COMPUTING
 
 CONFIG = {"k": 4}
 INPUTS = {"dataset": "d" * 64}
@@ -113,18 +115,30 @@ def test_write_replaces_an_older_artefact(written: Path) -> None:
     assert [entry.name for entry in written.parent.iterdir()] == ["run"]
 
 
-def test_find_artifacts_verifies_all_below_and_passes_over_unfinished_work(written: Path) -> None:
-    (written.parent / "other.work").mkdir()
-    (written.parent / "other.work" / "artifact.json").write_text("torn")
-    assert [found.kind for found in artifacts.find_artifacts(written.parent)] == ["run"]
-    (written / "a.txt").write_text("x")
+def test_find_records_passes_over_hidden_and_unfinished_work(written: Path) -> None:
+    for name in ("other.work", ".run.partial-1"):
+        (written.parent / name).mkdir()
+        (written.parent / name / "artifact.json").write_text("torn")
+    assert artifacts.find_records(written.parent) == [written]
+
+
+def test_the_record_names_the_versions_that_computed_it_and_an_old_one_without_them_loads(written: Path) -> None:
+    record = json.loads((written / "artifact.json").read_text())
+    assert record["packages"]["torch"] == version("torch").partition("+")[0]
+    assert set(record["packages"]) == set(COMPUTING)
+    assert artifacts.load(written, "run").packages == record["packages"]
+    del record["packages"]
+    (written / "artifact.json").write_text(json.dumps(record))
+    assert artifacts.load(written, "run").packages == {}
+    assert artifacts.is_current(written, "run", CONFIG, INPUTS)
+
+
+@pytest.mark.parametrize("value", [{"files": []}, {"files": None}, {"config": []}, {"inputs": 3}, {"packages": []}])
+def test_when_a_part_of_the_record_is_of_another_form_it_is_one_error(written: Path, value: dict) -> None:
+    record = json.loads((written / "artifact.json").read_text())
+    (written / "artifact.json").write_text(json.dumps(record | value))
     with pytest.raises(ArtifactError):
-        artifacts.find_artifacts(written.parent)
-
-
-def test_find_artifacts_when_there_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="holds no artefact"):
-        artifacts.find_artifacts(tmp_path)
+        artifacts.load(written, "run")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -21,6 +21,10 @@ def test_declared_packages_equal_those_on_disk() -> None:
     assert declared == on_disk
 
 
+def test_the_package_carries_the_lock() -> None:
+    assert (ROOT / "eimf_local" / "requirements.lock").read_bytes() == (ROOT / "requirements.lock").read_bytes()
+
+
 def loaded_after(statement: str) -> set[str]:
     code = f"import sys; {statement}; print('\\n'.join(sys.modules))"
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
@@ -47,10 +51,11 @@ def test_esim_and_ibim_do_not_know_each_other() -> None:
 
 
 def test_the_package_sets_the_switches_before_heavy_imports_and_keeps_the_users() -> None:
-    code = "import os, eimf_local; print(os.environ['OMP_WAIT_POLICY'], os.environ['HF_HUB_OFFLINE'])"
+    names = ["OMP_WAIT_POLICY", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"]
+    code = f"import os, eimf_local; print(*(os.environ[name] for name in {names}))"
     environment = {"OMP_WAIT_POLICY": "active"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout.split() == ["active", "1"]
+    assert done.stdout.split() == ["active", "1", "1", "1", "1"]
 
 
 @pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "LICENSE", "models/MODEL_CARD.md", "docs/cli.md"])

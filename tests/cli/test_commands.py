@@ -279,7 +279,11 @@ def test_verify_says_what_differs(eimf_run: Path, tmp_path: Path) -> None:
     assert run("verify", copy).exit_code == 0
     with (copy / "metrics.json").open("a") as stream:
         stream.write(" ")
-    assert "metrics.json that was changed" in one_line_error(run("verify", copy))
+    (copy / "curves.jsonl").unlink()
+    result = run("verify", copy)
+    assert "2 problems, listed above" in one_line_error(result)
+    assert f"{copy}: has a metrics.json that was changed" in result.stderr
+    assert f"{copy}: lacks curves.jsonl" in result.stderr
     assert "holds no artefact" in one_line_error(run("verify", tmp_path / "home"))
 
 
