@@ -32,7 +32,9 @@ class Pop(Backbone):
     def fit_statistics(self, sequence: Tensor, starts: Tensor, lengths: Tensor) -> None:
         """Count the training users' interactions (:meth:`Backbone.fit_statistics`)."""
         ends = lengths.cumsum(0)  # [U]
-        places = torch.arange(int(lengths.sum()), device=sequence.device)  # [n] of the n interactions of all training users
+        places = torch.arange(
+            int(lengths.sum()), device=sequence.device
+        )  # [n] of the n interactions of all training users
         places = places - (ends - lengths).repeat_interleave(lengths)  # 0-based in the user's own sequence
         items = sequence[starts.repeat_interleave(lengths) + places]
         weights = self._weights(places, lengths.repeat_interleave(lengths))
