@@ -5,7 +5,7 @@ RUNS ?= runs
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test check bench bench-scale bench-recbole campaign docs results model model-eval dist clean
+.PHONY: help install reproduce test check bench bench-scale bench-recbole campaign docs results model model-eval bundle dist clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -69,6 +69,10 @@ model: install ## train the bundled GGUF from scratch on two cores; an interrupt
 
 model-eval: install ## measure the bundled GGUF against its bars: make model-eval [DATA=folder of data sets] [MODEL=file.gguf]
 	$(BIN)/python -m eimf_local_models.builder.evaluate $(if $(MODEL),--model $(MODEL)) $(if $(DATA),--data $(DATA))
+
+bundle: install ## one tar for machines without network: make bundle [MODELS="a.gguf b.gguf"] [DATA=folder]
+	$(BIN)/python -m eimf_local_models.bundle --out dist $(foreach model,$(MODELS),--model '$(model)') \
+		$(if $(DATA),--data '$(DATA)')
 
 dist: install ## build wheel and sdist, then run the demo from the wheel
 	rm -rf dist build/wheel-site build/wheel-demo

@@ -9,6 +9,8 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from .llama_backends import load_cpu_backend
+
 _NOT_TEXT = (
     llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
     | llama_cpp.LLAMA_TOKEN_ATTR_UNUSED
@@ -25,6 +27,7 @@ class LlamaModel:
     """
 
     def __init__(self, path: str, *, gpu_layers: int) -> None:
+        load_cpu_backend()
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = gpu_layers
         # The CPU repacks some quantisations; a mapped file would stay in memory beside what was made of it.
