@@ -14,13 +14,15 @@ import torch
 from tokenizers import Tokenizer
 
 from eimf_local.esim.encoder import load_encoder
+from eimf_local.training.memory import keep_freed_memory
 
-from .catalogue import read_catalogue
+from .catalogue import held_out_words, read_catalogue
 from .corpus import tokenizer_words
 from .export import MODEL_NAME, export_gguf, pin
 from .lexicon import Lexicon
 from .network import NetworkConfig
 from .semantics import stem_vectors
+from .titles import ordinary_words
 from .tokenizer import train_tokenizer, vocabulary_of
 from .train import Lessons, Trainer, TrainSettings
 
@@ -34,6 +36,7 @@ def build(
     steps: int,
     seed: int,
     threads: int,
+    bfloat16: bool = False,
     vocabulary_size: int = VOCABULARY_SIZE,
     domains: int | None = None,
 ) -> Path:
@@ -42,17 +45,19 @@ def build(
     ``domains`` takes only the first of the catalogue's. Raises ValueError where ``out`` holds a checkpoint of other
     settings.
     """
+    keep_freed_memory()
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     catalogue = read_catalogue(domains=domains)
     tokenizer = _tokenizer(out / "tokenizer.json", tokenizer_words(catalogue), vocabulary_size)
     _say(f"putting {len(catalogue.interests)} interests of {len(catalogue.domains)} domains into words")
     encode = load_encoder().encode
+    ordinary = [word for word in ordinary_words() if word not in held_out_words()]
     config = NetworkConfig(vocabulary_size=tokenizer.get_vocab_size())
     trainer = Trainer(
-        lessons=Lessons(tokenizer, catalogue, Lexicon(catalogue, encode)),
+        lessons=Lessons(tokenizer, catalogue, Lexicon(catalogue, encode, ordinary=ordinary)),
         config=config,
-        settings=TrainSettings(steps=steps, seed=seed),
+        settings=TrainSettings(steps=steps, seed=seed, bfloat16=bfloat16),
         stem_vectors=stem_vectors(vocabulary_of(tokenizer), encode, width=config.width),
     )
     if trainer.load(out):
@@ -87,13 +92,22 @@ def main() -> int:
     action.add_argument(
         "--pin", type=Path, help="copy this GGUF into the package and write its digest into the manifest"
     )
-    parser.add_argument("--steps", type=int, default=4200)
+    parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2, help="the bytes of a build depend on it")
+    parser.add_argument(
+        "--bfloat16", action="store_true", help="twice as fast on a processor that has it; other bytes than without"
+    )
     arguments = parser.parse_args()
     try:
         if arguments.pin is None:
-            build(out=arguments.out, steps=arguments.steps, seed=arguments.seed, threads=arguments.threads)
+            build(
+                out=arguments.out,
+                steps=arguments.steps,
+                seed=arguments.seed,
+                threads=arguments.threads,
+                bfloat16=arguments.bfloat16,
+            )
         else:
             _install(arguments.pin)
     except (OSError, ValueError) as error:

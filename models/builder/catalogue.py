@@ -74,6 +74,12 @@ def held_out_nouns() -> frozenset[str]:
     )
 
 
+def held_out_words() -> frozenset[str]:
+    """Lower-case words of the held-out domains' nouns and phrases: titles of the corpus shall not borrow them."""
+    phrases = {interest.phrase for interest in demo_words.demo_interests() if interest.domain in HELD_OUT}
+    return frozenset(word for text in held_out_nouns() | phrases for word in text.lower().split())
+
+
 def _demo_domains() -> list[Domain]:
     """The demo shop's other domains: its interests and products, not its brands and not its title patterns."""
     groups: dict[str, list[demo_words.Interest]] = {}

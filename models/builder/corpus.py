@@ -1,9 +1,9 @@
 """Synthetic users: titles in the manner of real shops, and the interests that are a function of those titles.
 
-A user has some interests of a few departments; each title is composed around one of an interest's nouns. The right
-answer names the interests, those of most titles first, in words that generalise, after the brand that a single title or
-at least two of several name. Titles that stand alone in a list that is about something else are chance clicks, and
-left out. A few interests are foreign: invented compounds, which can only be copied. No real title is used.
+A user has some interests of a few departments; each title is composed around one of an interest's nouns, now and then
+with an ordinary word that the encoder holds to be kin to the interest. The right answer names the interests, those of
+most titles first, in words that generalise, and in brackets the brand that a single title or at least two of several
+name. Some interests are foreign: invented compounds, which can only be copied. No real title is used.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ import numpy as np
 from eimf_local.esim.prompts import PromptTemplate
 
 from .catalogue import Catalogue
-from .lexicon import Lexicon
+from .lexicon import NO_NOUN, Lexicon
 from .titles import TitleWriter, ordinary_words
 
 MAX_INTERESTS = 12
 _ASKED = (4, 6, 6, 6, 8, 10, 12, 12)  # how many interests a prompt allows: the default, and the presets'
-_ODD_SHARE = 0.25  # single titles up to this share of the list are chance clicks and named nowhere
 _LONGEST_PHRASE = 6  # words; a longer one is told without its brand
+_KIN_SHARE = 0.35  # of the titles, with a word that is kin to their interest
 _WORD_WEIGHT, _RAREST, _STEP = 60, 40, 100
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One synthetic user: titles (oldest first), each one's interest (a number of the catalogue), the right answer's
-    phrases (strongest first), and how many the prompt allows.
+    """One synthetic user: titles (oldest first), each one's interest, the right answer (strongest first), and how many
+    interests the prompt allows. Interests are numbers of the catalogue, foreign ones negative.
     """
 
     titles: tuple[str, ...]
     owners: tuple[int, ...]
-    interests: tuple[str, ...]
+    told: tuple[Told, ...]
     asked: int
 
     @property
@@ -48,13 +48,21 @@ class Sample:
     @property
     def answer(self) -> str:
         """The answer as JSON text."""
-        return json.dumps({"interests": list(self.interests)}, ensure_ascii=False)
+        return json.dumps({"interests": [item.phrase for item in self.told]}, ensure_ascii=False)
+
+
+class Told(NamedTuple):
+    """A part of the right answer: its words, its interest, and how many titles show that."""
+
+    phrase: str
+    interest: int
+    titles: int
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a title was made of: the number of its interest (negative: a foreign one), its noun, and its brand, ""
-    where it names none.
+    """What a title was made of: the number of its interest (negative: a foreign one), its noun (``NO_NOUN`` where words
+    kin to the interest stand in for one), and its brand, "" where it names none.
     """
 
     interest: int
@@ -101,10 +109,9 @@ class UserWriter:
         ``asked`` is how many interests the prompt allows; drawn if None.
         """
         departments = self._departments(titles)
-        foreign = [self._foreign(departments) for _ in range(int(self._rng.choice([0, 1, 2], p=[0.75, 0.15, 0.1])))]
-        owners = self._focused(titles, departments, foreign)
-        if self._titles.chance(0.45):
-            owners = self._browsing(titles, departments, foreign)
+        foreign = [self._foreign(departments) for _ in range(int(self._rng.choice([0, 1, 2], p=[0.65, 0.2, 0.15])))]
+        draw = self._browsing if self._titles.chance(0.45) else self._focused
+        owners = draw(titles, departments, foreign)
         shop = _Shop(
             brands={number: self._titles.brand(self._catalogue.domains[number]) for number in departments},
             patterns={number: self._titles.patterns(self._catalogue.domains[number]) for number in departments},
@@ -128,30 +135,33 @@ class UserWriter:
         loyal = number in shop.brands and self._titles.chance(shop.loyalty)
         brand = shop.brands[number] if loyal else self._titles.brand(domain)
         noun = int(self._rng.integers(len(nouns)))
-        title = self._titles.title(domain, nouns[noun], words, brand, patterns)
+        text = nouns[noun]
+        kin = self._lexicon.kin(owner) if owner >= 0 and self._titles.chance(_KIN_SHARE) else ()
+        if kin:
+            noun = noun if self._titles.chance(0.5) else NO_NOUN
+            text = f"{self._titles.pick(kin)} {self._titles.pick(kin) if noun == NO_NOUN else text}".title()
+        title = self._titles.title(domain, text, words, brand, patterns)
         named = domain.kind == "product" and brand.lower() in title.lower()
         return title, Shown(owner, noun, brand if named else "")
 
-    def _answer(self, shown: Sequence[Shown], foreign: Sequence[Foreign]) -> list[str]:
+    def _answer(self, shown: Sequence[Shown], foreign: Sequence[Foreign]) -> list[Told]:
         """The right answer: interests by their number of titles, ties in order of appearance."""
         groups: dict[int, list[Shown]] = {}
         for item in shown:
             groups.setdefault(item.interest, []).append(item)
         ranked = sorted(groups.values(), key=len, reverse=True)
-        alone = sum(len(group) == 1 for group in ranked)
-        if alone < len(ranked) and alone <= _ODD_SHARE * len(shown):
-            ranked = [group for group in ranked if len(group) > 1]
-        return list(dict.fromkeys(self._phrase(group, foreign) for group in ranked))
+        told = [Told(self._phrase(group, foreign), group[0].interest, len(group)) for group in ranked]
+        return list({item.phrase: item for item in reversed(told)}.values())[::-1]
 
     def _phrase(self, group: Sequence[Shown], foreign: Sequence[Foreign]) -> str:
-        """A group's name, after its brand: a single title's, or the one that most titles name, if at least two do."""
+        """A group's name, and its brand: a single title's, or the one that most titles name, if at least two do."""
         interest, nouns = group[0].interest, [item.noun for item in group]
         name = _copied(foreign[-interest - 1], nouns) if interest < 0 else self._lexicon.name(interest, nouns)
         brand, count = Counter(item.brand for item in group).most_common(1)[0]
         words = brand.lower().split()[:2]
-        if count < min(2, len(group)) or len(words) + len(name.split()) > _LONGEST_PHRASE:
+        if not words or count < min(2, len(group)) or len(name.split()) + len(words) > _LONGEST_PHRASE:
             return name
-        return " ".join([*words, name])
+        return f"{name} ({' '.join(words)})"
 
     def _foreign(self, departments: Sequence[int]) -> Foreign:
         head = self._titles.word()

@@ -26,7 +26,7 @@ class NetworkConfig:
 
     vocabulary_size: int
     width: int = 256
-    layers: int = 4
+    layers: int = 6
     heads: int = 4
     kv_heads: int = 4
     feed_forward: int = 640
@@ -235,15 +235,20 @@ class Network(nn.Module):
         for attention in rest:
             attention.start_as_copier(_PREDECESSOR_STRENGTH)
 
-    def hidden(self, tokens: Tensor) -> Tensor:
-        """Return the normed last states, ``[B, T, d]``, of int64 ``[B, T]``."""
+    def states(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the states half-way up and the normed last ones, both ``[B, T, d]``, of int64 ``[B, T]``."""
         length = tokens.shape[1]
         cos, sin = self.cos[:length], self.sin[:length]
-        x = self.embedding(tokens)
-        for block in self.blocks:
+        x = middle = self.embedding(tokens)
+        for number, block in enumerate(self.blocks, start=1):
             x = block(x, cos, sin)
-        result: Tensor = self.norm(x)
-        return result
+            if number == (len(self.blocks) + 1) // 2:
+                middle = x
+        return middle, self.norm(x)
+
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """Return the normed last states, ``[B, T, d]``, of int64 ``[B, T]``."""
+        return self.states(tokens)[1]
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return float32 logits ``[B, T, V]``."""

@@ -79,7 +79,8 @@ class Wheel:
     def licence_texts(self) -> dict[str, bytes]:
         """Path inside the wheel -> text, of every licence, notice and list of authors that it carries."""
         with zipfile.ZipFile(self.path) as archive:
-            return {name: archive.read(name) for name in archive.namelist() if _is_licence(PurePosixPath(name))}
+            files = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+            return {name: archive.read(name) for name in files if _is_licence(PurePosixPath(name))}
 
 
 def wheels_in(folder: Path) -> list[Wheel]:

@@ -34,6 +34,7 @@ def wheel(folder: Path, name: str, version: str, *, headers: str = "License-Expr
         )
         archive.writestr(f"{name}-{version}.dist-info/licenses/LICENSE", "do as you like")
         archive.writestr(f"{name}/licence.py", "code = 1")
+        archive.mkdir(f"{name}-{version}.dist-info/licenses/vendored")
     return Wheel(path)
 
 

@@ -18,27 +18,25 @@ def writer(seed: int, catalogue: Catalogue, lexicon: Lexicon) -> UserWriter:
 def answer(
     catalogue: Catalogue, lexicon: Lexicon, shown: Sequence[Shown], foreign: Sequence[Foreign] = ()
 ) -> list[str]:
-    return writer(0, catalogue, lexicon)._answer(shown, foreign)
+    return [told.phrase for told in writer(0, catalogue, lexicon)._answer(shown, foreign)]
 
 
-def test_interests_come_by_number_then_in_order_and_odd_ones_are_left_out(
-    catalogue: Catalogue, lexicon: Lexicon
-) -> None:
-    a, b, c = (lambda noun, i=i: Shown(i, noun, "") for i in (1, 2, 3))
-    names = [lexicon.name(i, [0]) for i in (1, 2, 3)]
-    assert answer(catalogue, lexicon, [a(0), b(0), c(0)]) == names
-    assert answer(catalogue, lexicon, [a(0), b(0), b(0), c(0)]) == [names[1], names[0], names[2]]
-    assert answer(catalogue, lexicon, [a(0), b(0), b(0), c(0), b(0), c(0), b(0)]) == [names[1], names[2]]
-    assert answer(catalogue, lexicon, [a(0)]) == names[:1]
+def test_interests_come_by_number_then_in_order(catalogue: Catalogue, lexicon: Lexicon) -> None:
+    a, b, c = (Shown(interest, 0, "") for interest in (1, 2, 3))
+    one, several = ([lexicon.name(i, [0] * count) for i in (1, 2, 3)] for count in (1, 2))
+    assert answer(catalogue, lexicon, [a, b, c]) == one
+    assert answer(catalogue, lexicon, [a, b, b, c]) == [several[1], one[0], one[2]]
+    told = writer(0, catalogue, lexicon)._answer([a, b, b, c, b, c], [])
+    assert told == [(several[1], 2, 3), (several[2], 3, 2), (one[0], 1, 1)]
 
 
 def test_a_brand_is_named_where_a_single_title_or_two_of_several_name_it(
     catalogue: Catalogue, lexicon: Lexicon
 ) -> None:
-    name = lexicon.name(1, [0])
-    assert answer(catalogue, lexicon, [Shown(1, 0, "Solari Grand House")]) == [f"solari grand {name}"]
+    alone, name = lexicon.name(1, [0]), lexicon.name(1, [0, 0])
+    assert answer(catalogue, lexicon, [Shown(1, 0, "Solari Grand House")]) == [f"{alone} (solari grand)"]
     assert answer(catalogue, lexicon, [Shown(1, 0, "Solari"), Shown(1, 0, "Kumo")]) == [name]
-    assert answer(catalogue, lexicon, [Shown(1, 0, "Kumo"), Shown(1, 0, ""), Shown(1, 0, "Kumo")]) == [f"kumo {name}"]
+    assert answer(catalogue, lexicon, [Shown(1, 0, "Kumo"), Shown(1, 0, ""), Shown(1, 0, "Kumo")]) == [f"{name} (kumo)"]
 
 
 def test_foreign_interests_are_copied(catalogue: Catalogue, lexicon: Lexicon) -> None:
@@ -54,11 +52,13 @@ def test_users_are_within_the_prompts_bounds(titles: int, catalogue: Catalogue, 
         user = users.user(titles)
         assert 1 <= len(user.titles) <= titles
         assert len(user.owners) == len(user.titles)
-        assert 1 <= len(user.interests) <= min(user.asked, MAX_INTERESTS)
-        assert len(set(user.interests)) == len(user.interests)
-        assert all(1 <= len(phrase.split()) <= 7 for phrase in user.interests)  # two things of three words
+        phrases = [told.phrase for told in user.told]
+        assert 1 <= len(phrases) <= min(user.asked, MAX_INTERESTS)
+        assert len(set(phrases)) == len(phrases)
+        assert all(1 <= len(phrase.split()) <= 7 for phrase in phrases)  # two things of three words
+        assert all(told.titles == user.owners.count(told.interest) for told in user.told)
         assert all(0 < len(title) <= TITLE_CHARACTERS for title in user.titles)
-        assert json.loads(user.answer) == {"interests": list(user.interests)}
+        assert json.loads(user.answer) == {"interests": phrases}
 
 
 def test_users_are_deterministic(catalogue: Catalogue, lexicon: Lexicon) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from eimf_local_models.builder.catalogue import Catalogue
-from eimf_local_models.builder.lexicon import Lexicon
+from eimf_local_models.builder.lexicon import NO_NOUN, Lexicon
 from eimf_local_models.builder.semantics import stem_vectors
 from eimf_local_models.builder.taxonomy import Domain, Interest
 from eimf_local_models.builder.tokenizer import Vocabulary
@@ -37,9 +37,16 @@ def test_a_noun_is_cut_to_the_last_words_that_say_as_much() -> None:
 def test_the_nearest_phrase_is_taken_and_a_shorter_one_preferred() -> None:
     lexicon = Lexicon(CATALOGUE, encode)
     assert not lexicon.nameless(1)
-    assert lexicon.name(1, [1]) == "peeling"
-    assert lexicon.name(1, [0]) == "knives for cooks who roast"  # .12 nearer than the others, for three words more
+    assert lexicon.name(1, [1, 1]) == "peeling"
+    assert lexicon.name(1, [0, 0]) == "knives for cooks who roast"  # .12 nearer than the others, for three words more
     assert lexicon.name(1, [0, 1, 0]) == lexicon.name(1, [0, 1])
+    assert lexicon.name(1, [1, NO_NOUN]) == "peeling"
+
+
+def test_a_single_title_shows_its_product_only() -> None:
+    lexicon = Lexicon(CATALOGUE, encode)
+    assert lexicon.name(1, [1]) == "peeler"
+    assert lexicon.name(1, [NO_NOUN]) in INTERESTS[1].phrases
 
 
 def test_a_nameless_interest_is_named_after_its_nouns() -> None:
@@ -47,6 +54,15 @@ def test_a_nameless_interest_is_named_after_its_nouns() -> None:
     assert lexicon.nameless(0)
     assert lexicon.name(0, [1, 0, 1]) == "peeler and bread knife"
     assert lexicon.name(0, [1, 1]) == "peeler"
+
+
+def test_ordinary_words_are_kin_to_what_they_mean(catalogue: Catalogue, encoder: TextEncoder) -> None:
+    words = ("canvas", "watercolor", "guitar", "harbour")
+    lexicon = Lexicon(catalogue, encoder.encode, ordinary=words)
+    kin = {catalogue.interests[number].name: lexicon.kin(number) for number in range(len(catalogue.interests))}
+    assert "watercolor" in kin["water based paint washes"]
+    assert not any("guitar" in own for own in kin.values())
+    assert all(not lexicon.kin(number) for number in range(len(catalogue.interests)) if lexicon.nameless(number))
 
 
 def test_phrase_vectors_are_unit_rows(lexicon: Lexicon, catalogue: Catalogue) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from eimf_local_models.builder.corpus import UserWriter
+from eimf_local_models.builder.corpus import Sample, Told, UserWriter
 from eimf_local_models.builder.network import NetworkConfig
 from eimf_local_models.builder.tokenizer import TURN_END
 from eimf_local_models.builder.train import (
@@ -59,12 +59,28 @@ def test_targets_are_the_answers_tokens(lessons: Lessons, step: int) -> None:
     assert lessons.tokenizer.decode(batch.targets.tolist()).count('{"interests": ["') == len(batch.tokens)
 
 
-def test_titles_are_read_at_their_ends(lessons: Lessons) -> None:
+def test_titles_and_phrases_are_read_at_their_ends(lessons: Lessons) -> None:
     batch = BatchSource(lessons, SETTINGS).at(3)
-    assert len(batch.title_ends) == len(batch.owners) > len(batch.tokens)
+    assert len(batch.ends) == len(batch.owners) > 2 * len(batch.tokens)
     assert int(batch.owners.min()) >= 0
-    read = batch.tokens.flatten()[batch.title_ends]
-    assert all("]" in lessons.tokenizer.decode([int(token)]) for token in read)
+    read = [lessons.tokenizer.decode([int(token)]) for token in batch.tokens.flatten()[batch.ends]]
+    assert all("]" in text or text.startswith('"') for text in read)
+    assert sum(text.startswith('"') for text in read) >= len(batch.tokens) - 2  # foreign ones are not read
+
+
+def test_what_is_untold_is_asked_where_a_phrase_begins(lessons: Lessons) -> None:
+    source = BatchSource(lessons, SETTINGS)
+    batch = source.at(3)
+    before = [lessons.tokenizer.decode([int(token)]) for token in batch.tokens.flatten()[batch.starts]]
+    assert set(before) <= {' ["', ' "'}
+    torch.testing.assert_close(batch.untold.sum(1), torch.ones(len(batch.starts)))
+    told = (Told("gel pens", 1, 3), Told("odd lantern", -1, 2), Told('4" clamps', 0, 1))
+    sequence = source._sequence(Sample(("a", "b"), (1, 0), told, 6), framed=False)
+    assert [rest for _, rest in sequence.choices] == [list(told[::2]), [told[2]], [told[2]]]
+    padded = source._padded([sequence])
+    assert padded.untold[:, :2].tolist() == [[0.25, 0.75], [1.0, 0.0], [1.0, 0.0]]
+    words = [lessons.tokenizer.decode([sequence.tokens[place + 1]]) for place, _ in sequence.choices]
+    assert [told.phrase.startswith(word) for told, word in zip(told, words, strict=True)] == [True] * 3
 
 
 def test_a_reader_scores_all_interests(lessons: Lessons) -> None:
@@ -72,8 +88,10 @@ def test_a_reader_scores_all_interests(lessons: Lessons) -> None:
     phrases = lessons.lexicon.phrase_vectors()
     reader = InterestReader(width=8, phrases=phrases)
     states, owners = torch.randn(5, 8), torch.tensor([3, 1, 0, 2, 2])
-    scores = 10 * F.normalize(reader.project(states), dim=1) @ torch.from_numpy(phrases).T
+    scores = 10 * F.normalize(reader.project(reader.norm(states)), dim=1) @ torch.from_numpy(phrases).T
     torch.testing.assert_close(reader.loss(states, owners), F.cross_entropy(scores, owners))
+    shares = F.one_hot(owners, len(phrases)).float()
+    torch.testing.assert_close(reader.loss(states, shares), reader.loss(states, owners))
 
 
 def test_lessons_end_with_whole_prompts_of_up_to_forty_titles() -> None:
