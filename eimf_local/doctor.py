@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.resources
+import multiprocessing
 import os
 import platform
 import shutil
@@ -233,6 +234,7 @@ def _places(folder: Path) -> Iterator[Check]:
     yield _place("working folder", folder, "blocked", "change to a folder that you may write")
     yield _place("temporary folder", _temporary(), "blocked", "set TMPDIR to a folder that you may write")
     yield _place("compile cache", _compile_cache(), "warning", "set NUMBA_CACHE_DIR to a folder that you may write")
+    yield _shared_memory()
 
 
 def _place(name: str, place: Path, state: Literal["warning", "blocked"], remedy: str) -> Check:
@@ -242,6 +244,16 @@ def _place(name: str, place: Path, state: Literal["warning", "blocked"], remedy:
     except OSError as error:
         return Check(name, state, f"{place} cannot be written: {error.strerror or error}", remedy)
     return Check(name, "ok", f"{place} can be written")
+
+
+def _shared_memory() -> Check:
+    """What the grid's processes talk through: a semaphore, which Linux keeps in /dev/shm."""
+    try:
+        multiprocessing.get_context("spawn").Lock()
+    except (OSError, ImportError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Check("shared memory", "blocked", f"no semaphore can be made: {reason}", "mount /dev/shm, mode 1777")
+    return Check("shared memory", "ok", "semaphores can be made")
 
 
 def _temporary() -> Path:

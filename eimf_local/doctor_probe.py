@@ -89,7 +89,10 @@ def _llama_features() -> list[str]:
     """Names with "= 1" of llama.cpp's description of itself, "CPU : SSE3 = 1 | AVX2 = 1 | ..."."""
     import llama_cpp
 
+    from .esim.llama_backends import load_cpu_backend
+
     llama_cpp.llama_backend_init()
+    load_cpu_backend()  # a portable build has nothing to describe before
     words = llama_cpp.llama_print_system_info().decode("utf-8", "replace").replace(":", "|").split("|")
     return [name.strip() for name, _, value in (word.partition("=") for word in words) if value.strip() == "1"]
 

@@ -157,6 +157,16 @@ def test_a_working_folder_that_cannot_be_written_blocks() -> None:
     assert check.remedy == "change to a folder that you may write"
 
 
+def test_without_shared_memory_the_grid_is_blocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("multiprocessing.context.BaseContext.Lock", refuse)
+    check = look(tmp_path)["shared memory"]
+    assert check.state == "blocked"
+    assert "Permission denied" in check.found
+
+
 def test_the_command_exits_1_where_something_blocks_and_json_is_one_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
