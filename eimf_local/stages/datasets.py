@@ -95,6 +95,11 @@ def dataset_name(dataset: OpenDataset) -> str:
     return dataset.artifact.path.resolve().name
 
 
+def has_titles(dataset: OpenDataset) -> bool:
+    """Whether any item has a title; one without falls back to its id, which says nothing."""
+    return int(dataset.data.statistics["titles_missing"]) < dataset.data.n_items
+
+
 def describe(dataset: OpenDataset) -> list[str]:
     """What preparation read, dropped and kept, and the split, as lines for people."""
     statistics, split = dataset.data.statistics, dataset.split

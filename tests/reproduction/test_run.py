@@ -17,7 +17,8 @@ from eimf_local.config import load_config
 from eimf_local.errors import ArtifactError, InputError, TrainingError
 from eimf_local.progress import Reporter
 from eimf_local.reproduction.cells import Cell, run_cells
-from eimf_local.reproduction.run import Order, reproduce
+from eimf_local.reproduction.ground import Order
+from eimf_local.reproduction.run import reproduce
 
 CONDITIONS = ("pop", "remi", "eimf", "shuffled")
 SETTINGS = [
