@@ -58,7 +58,7 @@ def test_weights_must_sum_as_in_eq_12() -> None:
 
 
 def test_when_the_preset_is_unknown_the_nearest_and_all_are_named() -> None:
-    with pytest.raises(ConfigError, match="'paper-ofice' — did you mean 'paper-office'.* known: demo,"):
+    with pytest.raises(ConfigError, match=r"'paper-ofice' — did you mean 'paper-office'.* known: demo,"):
         load_config("paper-ofice")
 
 
