@@ -66,7 +66,7 @@ def settings() -> str:
             continue
         for name, value in field.default.model_dump().items():
             lines.append(f"| `{section}.{name}` | `{value}` |")
-    lines += ["", "`[tuned.MODEL]` in a preset holds what `reproduce --search` found for a model, its trials beside it."]
+    lines += ["", "`[tuned.MODEL]` in a preset holds what `reproduce --search` found for a model."]
     return "\n".join(lines) + "\n"
 
 

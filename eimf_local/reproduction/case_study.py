@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,21 @@ FEW = 10  # clicks at most: the paper's user has 6, its exemplar 43
 ALIKE = 0.6  # cosine of titles from which on two items count as similar
 
 
-def case_study(shop: Workshop, method: Interests, item_text: Float32) -> dict[str, Any] | None:
+def case_study(
+    shop: Workshop, method: Interests, item_text: Float32, known: Sequence[Interests] = ()
+) -> dict[str, Any] | None:
     """What report and clouds need, as JSON; None where no user is fit.
 
-    Users with few visible clicks, each of another cluster, those first whose texts are nearest to their exemplar's.
-    ``item_text``: float32 [N + 1, T], unit rows.
+    Users with few visible clicks and exemplars with at least twice as many, each of another cluster, those first whose
+    texts are nearest to their exemplar's.
+    ``item_text``: float32 [N + 1, T], unit rows. ``known``: interests that may answer for the users.
     """
     rows = _fit_users(shop, method)
     if not rows:
         return None
     split, data = shop.dataset.split, shop.dataset.data
     users = [data.users[int(split.train_users[row])] for row in rows]
-    own = shop.infer(FOLDER, shop.config, users, [method])
+    own = shop.infer(FOLDER, shop.config, users, [method, *known])
     by_user = {record.user: list(record.interests) for record in own.records}
     row_of = {data.users[int(user)]: row for row, user in enumerate(split.train_users)}
     cases = []
@@ -57,12 +61,15 @@ def _fit_users(shop: Workshop, method: Interests) -> list[int]:
     """Rows of ``split.train_users``."""
     assigned = pl.read_parquet(method.artifact.file("assignment.parquet"))
     similarity = assigned["similarity"].to_numpy()
-    exemplars = set(users_of(method))
+    split, names = shop.dataset.split, assigned["user"].to_list()
+    row_of = {name: row for row, name in enumerate(names)}
+    exemplars = users_of(method)
     found: dict[int, int] = {}
     for row in np.argsort(-similarity, kind="stable").tolist():
-        few = int(shop.dataset.split.visible_ends[row]) <= FEW
-        if few and assigned["user"][row] not in exemplars:
-            found.setdefault(int(method.cluster[row]), row)
+        cluster, clicks = int(method.cluster[row]), int(split.visible_ends[row])
+        theirs = int(split.visible_ends[row_of[exemplars[cluster]]])
+        if clicks <= FEW and theirs >= 2 * clicks:
+            found.setdefault(cluster, row)
         if len(found) == USERS:
             break
     return list(found.values())

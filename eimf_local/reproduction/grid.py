@@ -80,10 +80,11 @@ def condition_records(
     seeds: Sequence[int],
     failures: Mapping[tuple[str, int], str],
     cosines: Mapping[str, float | None],
+    trials: Mapping[str, int],
 ) -> list[dict[str, Any]]:
     """The ``conditions`` of grid.json: every row with a finished or a failed run.
 
-    ``cosines`` gives each row's mean cosine between a user's interests.
+    ``cosines`` gives each row's mean cosine between a user's interests; ``trials`` the searched models' trials.
     """
     return [
         {
@@ -97,6 +98,7 @@ def condition_records(
                 {"seed": seed, "error": failures[row.name, seed]} for seed in seeds if (row.name, seed) in failures
             ],
             "interest_cosine": cosines.get(row.name),
+            "trials": trials.get(row.condition.model),
         }
         for row in rows
         if finished_seeds(out, row, seeds, failures) or any((row.name, seed) in failures for seed in seeds)

@@ -131,7 +131,7 @@ def _without_titles(
 def _interest_sets(order: Order, choice: Choice, now: Choice, shop: Workshop, clock: StageClock) -> InterestSets:
     """What the cells of now need, and what the folder has for the rest of the grid."""
     wanted = {one.interests for one in now.conditions} - {"none"}
-    cases = any(part.name in ("fig8", "fig9") for part in now.parts)
+    cases = shop.model is not None and any(part.name in ("fig8", "fig9") for part in now.parts)
     at_hand = shop.model is not None and (shop.folder / shop.model.name).exists()
     if not (wanted or cases or order.interests or at_hand):
         return InterestSets([], {})

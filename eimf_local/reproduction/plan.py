@@ -67,7 +67,8 @@ class Plan:
         for name in names:
             mine = [one for one in todo if one.cell.condition == name]
             fits = sum(one.cell.condition == name and not one.finished for one in self.chosen)
-            lines.append(f"  {name:<24} {len(mine)} x {fmean(one.seconds for one in mine) / 60:6.1f} min, {fits} fit")
+            cost = f"{fmean(one.seconds for one in mine) / 60:.2f} min"
+            lines.append(f"  {name:<24} {len(mine)} x {cost:>10}, {fits} fit")
         inside = [one for one in self.chosen if not one.finished]
         lines.append(
             f"budget: {self.budget / 60:.1f} min left for training; {len(inside)} of {len(todo)} cells fit "

@@ -130,7 +130,7 @@ def _case_study(ground: Ground, clock: StageClock, reporter: Reporter) -> dict[s
         return None
     with clock.stage("infer interests of the case study", done=at_hand):
         try:
-            return case_study(ground.shop, ground.sets.method[-1], ground.item_text)
+            return case_study(ground.shop, ground.sets.method[-1], ground.item_text, list(ground.sets.others.values()))
         except EimfError as error:
             reporter.say(f"failed: case study: {error}")
             return None
@@ -184,7 +184,14 @@ def _record(
         "seeds": list(seeds),
         "settings": record.changed_settings(order.config),
         "stages": clock.seconds(),
-        "conditions": condition_records(ground.rows, out=order.out, cosines=cosines, seeds=seeds, failures=failures),
+        "conditions": condition_records(
+            ground.rows,
+            out=order.out,
+            seeds=seeds,
+            failures=failures,
+            cosines=cosines,
+            trials={name: found.trials for name, found in order.config.tuned.items()},
+        ),
         "parts": record.parts_record(ground.choice),
         "not_run": record.not_run_record(
             ground.choice.conditions,

@@ -49,7 +49,7 @@ from ..esim.propagation import Settings
 from ..esim.sparse_propagation import Engine, choose_engine
 from ..esim.user_map import UserMap, map_users
 from ..progress import Reporter
-from .datasets import OpenDataset, embed_items, has_titles
+from .datasets import OpenDataset, embed_items
 from .inference_progress import InferenceProgress
 from .propagation_progress import PropagationProgress
 
@@ -106,11 +106,6 @@ def infer(
     run goes on where it stopped; a finished run is a no-op. ``restart`` forgets both.
     """
     check_output(out, "interests")
-    if not has_titles(dataset):
-        raise InputError(
-            f"{dataset.artifact.path} has no titles: there is nothing for a language model to read",
-            hint="prepare the data with titles (--titles FILE); models without interests need none",
-        )
     settings = _inference_settings(config, encoder, model, users, len(dataset.split.train_users))
     inputs = {"dataset": dataset.artifact.fingerprint}
     if restart:
