@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +12,8 @@ import typer
 
 from .console import reporting
 from .options import DEFAULT_ENCODER, DEFAULT_MODEL, EncoderOption, SetOption
+
+_CHOSEN_ANEW = ("--only", "--budget", "--search")
 
 
 class Protocol(enum.StrEnum):
@@ -46,18 +50,40 @@ def reproduce(
             help=f"What infers interests: a GGUF or a server's URL; {DEFAULT_MODEL} where no --interests are given.",
         ),
     ] = None,
-    seeds: Annotated[int | None, typer.Option("--seeds", min=1, help="Training seeds; 5 for a claim.")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            "--only",
+            help="Tables, figures and models to run now (table4,fig5,eimf,...); the report has all that is finished.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option("--seeds", help="How many training seeds (5 for a claim), or which: 0,1,2.")
+    ] = None,
     protocol: Annotated[Protocol | None, typer.Option("--protocol", help="How users are split.")] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", min=0, help="Minutes: print the plan, run what fits. 0 prints the plan alone."),
+    ] = None,
+    search: Annotated[
+        int,
+        typer.Option(
+            "--search",
+            min=0,
+            max=8,
+            help="Instead of the grid, compare so many settings of each model on validation users, and write a preset.",
+        ),
+    ] = 0,
     loss: Annotated[Loss | None, typer.Option("--loss", help="The backbone's loss.")] = None,
     encoder: EncoderOption = DEFAULT_ENCODER,
     settings: SetOption = None,
 ) -> None:
     """Run the method beside its backbones, controls and ablations, and write a report with intervals."""
     from eimf_local.config import load_config
-    from eimf_local.reproduction.run import Order
+    from eimf_local.reproduction.ground import Order
     from eimf_local.reproduction.run import reproduce as run_grid
 
-    chosen = {"reproduce.seeds": seeds, "split.protocol": protocol, "loss.kind": loss}
+    chosen = {"reproduce.seeds": _seeds(seeds), "split.protocol": protocol, "loss.kind": loss}
     config = load_config(preset, [*(settings or ()), *(f"{k}={v}" for k, v in chosen.items() if v is not None)])
     if (preset == "demo") != (dataset is None):
         raise typer.BadParameter("'demo' brings its own data; every other preset needs --dataset")
@@ -68,7 +94,27 @@ def reproduce(
         interests=tuple(interests or ()),
         model=model or (None if interests else DEFAULT_MODEL),
         encoder=encoder,
+        only=tuple(name.strip() for name in (only or "").split(",") if name.strip()),
+        budget=budget,
+        trials=search,
+        command=_command(),
     )
     with reporting() as reporter:
         report = run_grid(order, reporter)
-        reporter.say(f"report: {report}")
+        reporter.say(f"{'preset' if search else 'report'}: {report}")
+
+
+def _seeds(text: str | None) -> str | None:
+    """As a setting: a number stays one, a list becomes one of TOML's."""
+    return f"[{text}]" if text and "," in text else text
+
+
+def _command() -> str:
+    """This command as it was typed, without what the next call chooses anew."""
+    words, kept = sys.argv[1:], ["eimf-local"]
+    skip = False
+    for word in words:
+        if not skip and word.partition("=")[0] not in _CHOSEN_ANEW:
+            kept.append(word)
+        skip = word in _CHOSEN_ANEW
+    return shlex.join(kept)

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .errors import ConfigError
+from .errors import ConfigError, unknown_name
 
 
 class Section(BaseModel):
@@ -169,11 +169,43 @@ class TrainConfig(Section):
 
 
 class ReproduceConfig(Section):
-    """The grid: which conditions (names in ``eimf_local.reproduction``), how many seeds, how many at once."""
+    """The grid: which tables and figures, for which models, under which training seeds, how many at once.
 
-    conditions: tuple[str, ...] = ("pop", "comirec-sa", "remi", "eimf")
-    seeds: int = Field(3, ge=1)
+    ``parts``: tables and figures (``eimf_local.reproduction.parts``), none named: all. ``conditions``: the parts'
+    models that are run, none named: all. ``seeds``: how many, or which.
+    """
+
+    parts: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    seeds: int | tuple[int, ...] = 3
     workers: int = Field(0, ge=0, description="0: one per core")
+
+    @property
+    def seed_list(self) -> tuple[int, ...]:
+        """The training seeds."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+    @model_validator(mode="after")
+    def _seeds_are_distinct(self) -> ReproduceConfig:
+        named = self.seed_list
+        if not named or any(not 0 <= seed < 2**32 for seed in named):
+            raise ValueError("seeds: at least one is needed, each from 0 to 2^32 - 1")
+        twice = [seed for seed in named if named.count(seed) > 1]
+        if twice:
+            raise ValueError(f"seeds: {twice[0]} is listed {named.count(twice[0])} times; list each seed once")
+        return self
+
+
+class TunedConfig(Section):
+    """What a search on validation users found for one model, and at which cost.
+
+    ``settings``: by section.key. ``trials``: trainings that were compared. ``recall_50``: the best one's Recall@50 of
+    the validation users.
+    """
+
+    trials: int = Field(ge=1)
+    recall_50: float = Field(ge=0, le=1)
+    settings: dict[str, bool | int | float | str] = {}
 
 
 class Config(Section):
@@ -190,6 +222,7 @@ class Config(Section):
     semantics: SemanticsConfig = SemanticsConfig()
     train: TrainConfig = TrainConfig()
     reproduce: ReproduceConfig = ReproduceConfig()
+    tuned: dict[str, TunedConfig] = {}
 
 
 def load_config(preset: str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -226,8 +259,7 @@ def _read_preset(preset: str) -> dict[str, Any]:
             text = Path(preset).read_text("utf-8")
         return tomllib.loads(text)
     except OSError:
-        known = ", ".join(preset_names())
-        raise ConfigError(f"no preset {preset!r}", hint=f"name a TOML file or one of: {known}") from None
+        raise unknown_name("preset or TOML file", preset, preset_names()) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"preset {preset}: {error}", hint="mend the TOML") from None
 

@@ -62,8 +62,11 @@ def settings() -> str:
         "|---|---|",
     ]
     for section, field in Config.model_fields.items():
+        if section == "tuned":  # no section of settings, but one a model
+            continue
         for name, value in field.default.model_dump().items():
             lines.append(f"| `{section}.{name}` | `{value}` |")
+    lines += ["", "`[tuned.MODEL]` in a preset holds what `reproduce --search` found for a model."]
     return "\n".join(lines) + "\n"
 
 

@@ -57,9 +57,21 @@ def test_weights_must_sum_as_in_eq_12() -> None:
         load_config(None, ["objective.alpha=0.3"])
 
 
-def test_when_the_preset_is_unknown_the_known_ones_are_named() -> None:
-    with pytest.raises(ConfigError, match="demo"):
-        load_config("nonsense")
+def test_when_the_preset_is_unknown_the_nearest_and_all_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"'paper-ofice' — did you mean 'paper-office'.* known: demo,"):
+        load_config("paper-ofice")
+
+
+@pytest.mark.parametrize(("seeds", "told"), [("[0, 3, 0]", "0 is listed 2 times"), ("0", "at least one"), ("[]", "at")])
+def test_when_seeds_are_repeated_or_none_they_are_refused(seeds: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as caught:
+        load_config(None, [f"reproduce.seeds={seeds}"])
+    assert "\n" not in str(caught.value)
+
+
+def test_seeds_are_a_number_of_them_or_a_list() -> None:
+    assert load_config(None, ["reproduce.seeds=2"]).reproduce.seed_list == (0, 1)
+    assert load_config(None, ["reproduce.seeds=[4, 2]"]).reproduce.seed_list == (4, 2)
 
 
 def test_when_the_preset_is_broken_toml_the_line_is_told(tmp_path: Path) -> None:

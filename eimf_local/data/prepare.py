@@ -74,10 +74,10 @@ def build_dataset(
     users = kept.group_by("user", maintain_order=True).len()
     items = kept.group_by("item", maintain_order=True).len().sort("len", descending=True, maintain_order=True)
     names, missing = _titles(items["item"].to_list(), raw.titles)
-    if missing == items.height:
+    if raw.titles and missing == items.height:  # a log without any titles serves the models of behaviour alone
         raise InputError(
-            f"{raw.place}: none of the {missing} items that are kept has a title",
-            hint="give a title file with --titles; ESIM reads titles",
+            f"{raw.place}: titles were found, but none for the {missing} items that are kept",
+            hint="check the item ids of the title file (--titles), or leave the titles out",
         )
     timed = kept["timestamp"].null_count() < kept.height
     return Dataset(

@@ -19,6 +19,14 @@ _TABLE_3 = {
 }
 
 
+# Where the text of section 5.4 finds the best Recall@50, by figure and data set: the label of our axis' point.
+_PEAKS = {
+    "fig5": {"Office": "80 %", "Grocery": "50 %", "Beauty": "5 %"},
+    "fig6": {"Office": "0.4, 0.1", "Grocery": "0.1, 0.4", "Beauty": "0.4, 0.1"},
+    "fig7": {"Office": "0.1", "Grocery": "0.1", "Beauty": "0.1"},
+}
+
+
 def paper_value(table: str, dataset: str, model: str, metric: str) -> float | None:
     """The value the paper prints, or None where it prints none.
 
@@ -64,6 +72,34 @@ def paper_model(name: str) -> str | None:
     """
     known = {_plain(model): model for dataset in DATASETS for model in paper_models(dataset)}
     return {**known, "eimf": "EIMF(REMI)"}.get(_plain(name))
+
+
+def table_models(table: str, dataset: str) -> list[str]:
+    """Models that one table lists for ``dataset``, in its order; EIMF is EIMF(REMI)."""
+    rows = [model for source, name, model, _ in _values() if (source, name) == (table, dataset)]
+    return list(dict.fromkeys("EIMF(REMI)" if model == "EIMF" else model for model in rows))
+
+
+def table_3(dataset: str) -> tuple[int, int] | None:
+    """Users and items that Table 3 prints."""
+    return next((counts for counts, name in _TABLE_3.items() if name == dataset), None)
+
+
+def peak(figure: str, dataset: str | None) -> tuple[str, float | None] | None:
+    """The point at which the text finds a figure's best Recall@50, and the value if it prints one; or None.
+
+    >>> peak("fig5", "Office"), peak("fig7", "Office"), peak("fig7", "ML-1M")
+    (('80 %', 0.2492), ('0.1', None), None)
+    """
+    label = _PEAKS.get(figure, {}).get(dataset or "")
+    if label is None:
+        return None
+    source = f"figure{figure.removeprefix('fig')}"
+    printed = [
+        value for (table, name, _, metric), value in _values().items()
+        if (table, name, metric) == (source, dataset, "Recall@50")
+    ]  # fmt: skip
+    return label, printed[0] if printed else None
 
 
 def paper_relative_change(dataset: str, ablation: str) -> tuple[str, float] | None:

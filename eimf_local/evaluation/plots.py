@@ -23,7 +23,13 @@ from .report_data import Condition
 from .report_markdown import clean
 
 INK, MUTED, LINE, PAPER = "#1d2330", "#5d6675", "#d9dde4", "#d9822b"
-GROUP_COLOURS = {"baseline": "#9aa5b4", "method": "#1f5fa8", "control": "#8fb8de", "ablation": "#b9a3cf"}
+GROUP_COLOURS = {
+    "baseline": "#9aa5b4",
+    "method": "#1f5fa8",
+    "control": "#8fb8de",
+    "ablation": "#b9a3cf",
+    "sweep": "#c9cfd8",
+}
 # Okabe and Ito's colours, which colour-blind readers can tell apart.
 CURVE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f", "#000000")
 STYLE: dict[Any, Any] = {
@@ -57,8 +63,8 @@ def results_plot(rows: Sequence[ResultRow], metrics: Sequence[str]) -> str:
         panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
         for panel, metric in zip(panels, metrics, strict=True):
             _bars(panel, shown, metric)
-        panels[0].set_yticks(range(len(shown)), [clean(row.label, 44) for row in shown])
-        panels[0].invert_yaxis()
+        panels[0].set_yticks(range(len(shown)), [clean(row.label, 60) for row in shown])
+        panels[0].set_ylim(len(shown) - 0.4, -0.6)
         _results_legend(figure, shown)
         return svg_of(figure)
 

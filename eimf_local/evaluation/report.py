@@ -8,11 +8,22 @@ from pathlib import Path
 
 from ..artifacts import digest_of, write_json, write_text
 from ..errors import ArtifactError
-from . import paper, plots, report_content, report_exemplars, report_html, report_markdown, report_words
+from . import (
+    paper,
+    plots,
+    report_content,
+    report_exemplars,
+    report_html,
+    report_markdown,
+    report_parts,
+    report_words,
+)
 from .report_analysis import Results, analyse, not_run_rows
-from .report_blocks import Block, Column, Figure, Heading, Note, Paragraph, Row, Table
+from .report_blocks import Block, Card, Column, Figure, Heading, Note, Paragraph, Row, Table
 from .report_data import REMEDY, Grid, GridRecord, load_grid, load_record, parse, read_json
 
+_GROUPS = {"baseline": "Baselines", "method": "The method", "control": "Controls", "ablation": "Ablations",
+           "sweep": "Sweeps"}  # fmt: skip
 PLOTTED = ("Recall@20", "Recall@50")
 
 
@@ -62,29 +73,34 @@ def _report(grid_folder: Path, grid: Grid, results: Results) -> Iterator[Block]:
     yield Heading(1, f"EIMF on {record.dataset.name}")
     yield from report_content.summary(results)
     yield from report_content.what_was_run(record, results)
-    yield Heading(2, "Results")
     diamonds = "; diamonds are the paper's values" if results.n_published else ""
     caption = f"{' and '.join(PLOTTED)} on test users, mean over seeds with 95% intervals{diamonds}."
-    yield Figure(plots.results_plot(results.rows, PLOTTED), caption)
-    yield from report_content.results_tables(results, (20, 50))
+    yield Heading(2, "All models")
+    yield Figure(plots.results_plot([row for row in results.rows if row.group != "sweep"], PLOTTED), caption)
+    yield from report_parts.parts(record, results)
     yield from report_content.differences(results)
     yield from report_content.controls(results)
     yield from report_content.reproduction(record, results)
+    yield from report_parts.not_run(record)
+    yield from report_parts.searched(record)
     yield from report_content.interest_quality(record)
     yield from report_exemplars.exemplars(grid_folder, record)
     yield from report_content.examples(record)
     yield from _training(grid, results)
-    yield from report_content.stages(record)
+    if record.part("table2") is None:
+        yield from report_content.stages(record)
     yield from report_content.compatibility(results)
     yield Heading(2, "Cut-offs 5 and 10")
-    yield from report_content.results_tables(results, (5, 10))
+    yield from report_content.results_tables(results, results.rows, (5, 10))
 
 
 def _training(grid: Grid, results: Results) -> Iterator[Block]:
     yield Heading(2, "Training")
-    curves = plots.curves_plot(grid.conditions)
-    if curves is not None:
-        yield Figure(curves, "Recall@50 of validation users; thin lines are single runs. Stopping is decided on it.")
+    told = "Recall@50 of validation users; thin lines are single runs. Stopping is decided on it."
+    for group in dict.fromkeys(condition.record.group for condition in grid.conditions):
+        curves = plots.curves_plot([one for one in grid.conditions if one.record.group == group])
+        if curves is not None:
+            yield Figure(curves, f"{_GROUPS[group]}: {told}")
     for condition in grid.conditions:
         losses = plots.losses_plot(condition) if condition.record.group == "method" else None
         if losses is not None:
@@ -115,11 +131,16 @@ def _results_page(grids: list[tuple[GridRecord, Results]]) -> Iterator[Block]:
 
 def _dataset_section(record: GridRecord, results: Results) -> Iterator[Block]:
     yield from (block for block in report_content.what_was_run(record, results) if not isinstance(block, Note))
-    yield Heading(2, "Method and controls beside the paper")
-    yield from report_content.results_tables(results, (20, 50))
+    if record.parts:
+        yield from (block for block in report_parts.parts(record, results) if not isinstance(block, Figure | Card))
+    else:
+        yield Heading(2, "Method and controls beside the paper")
+        yield from report_content.results_tables(results, results.rows, (20, 50), absent=results.not_run)
     yield from report_content.differences(results)
     yield from report_content.controls(results)
     yield from report_content.reproduction(record, results)
+    yield from report_parts.not_run(record)
+    yield from report_parts.searched(record)
     yield from report_content.interest_quality(record)
     yield Heading(2, "Training")
     yield from report_content.training(results)

@@ -6,7 +6,7 @@ Everything here is plain data (``metrics.json``); no wording, no layout.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -35,7 +35,8 @@ class ResultRow:
     """One condition: means with 95 % intervals by metric column, beside the paper's values where it has them.
 
     ``metrics`` is empty when no run has finished. ``best_step`` (None: not trained), ``steps`` and ``seconds`` are
-    means over runs; ``interests`` names the set of interests it was trained with.
+    means over runs; ``interests`` names the set of interests it was trained with; ``trials``: of the search for its
+    settings, None without one.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ResultRow:
     seconds: float
     n_parameters: int
     interest_cosine: float | None
+    trials: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,9 @@ class PaperRow:
 class Comparison:
     """Paired difference ``name`` - ``against`` on one metric.
 
-    ``p_holm``: adjusted within the whole table of comparisons. ``relative``: difference over the mean of ``against``,
-    None where that is 0. ``paper_relative``: the paper's relative difference, where it can be told.
+    ``p_holm``: adjusted within a group's comparisons: the method's, the controls', the ablations', the sweeps'.
+    ``relative``: difference over the mean of ``against``, None where that is 0. ``paper_relative``: the paper's, where
+    it can be told.
     """
 
     name: str
@@ -80,6 +83,20 @@ class Comparison:
     p_holm: float
     relative: float | None
     paper_relative: float | None
+
+    @property
+    def relative_interval(self) -> tuple[float, float] | None:
+        """The interval over the mean of ``against``, which is taken as known."""
+        if not self.relative:
+            return None
+        base = self.mean / self.relative
+        return self.low / base, self.high / base
+
+    @property
+    def paper_disagrees(self) -> bool:
+        """Whether the paper's relative difference lies outside :attr:`relative_interval`."""
+        inside = self.relative_interval
+        return bool(inside and self.paper_relative is not None and not inside[0] <= self.paper_relative <= inside[1])
 
     @property
     def verdict(self) -> Verdict:
@@ -121,6 +138,19 @@ class Mismatch:
 
 
 @dataclass(frozen=True)
+class Peak:
+    """The best point of a figure's axis here and in the paper, by mean Recall@50, and ours minus theirs, paired.
+
+    ``difference`` is None where they are the same point, or where the paper's was not run.
+    """
+
+    part: str
+    ours: str
+    paper: str
+    difference: Difference | None
+
+
+@dataclass(frozen=True)
 class Results:
     """All numbers of a report. ``grid_digest`` ties them to the ``grid.json`` they were computed from.
 
@@ -136,10 +166,15 @@ class Results:
     controls: list[ControlFinding]
     n_published: int
     mismatches: list[Mismatch]
+    peaks: list[Peak] = field(default_factory=list)
 
     def row(self, name: str) -> ResultRow:
         """The row of a condition."""
         return next(row for row in self.rows if row.name == name)
+
+    def comparison_of(self, name: str, metric: str) -> Comparison | None:
+        """A condition's difference against what it is compared with, if it was made."""
+        return next((one for one in self.comparisons if (one.name, one.metric) == (name, metric)), None)
 
     def comparison(self, name: str, against: str, metric: str) -> Comparison | None:
         """One comparison, if it was made."""
@@ -161,6 +196,7 @@ def analyse(grid: Grid, grid_digest: str) -> Results:
         controls=list(_control_findings(by_name)),
         n_published=sum(metric in row.paper for row in rows if row.metrics for metric in TARGETS),
         mismatches=list(_mismatches(rows)),
+        peaks=list(_peaks(grid, by_name, dataset)),
     )
 
 
@@ -207,6 +243,7 @@ def _row(condition: Condition, by_name: dict[str, Condition], dataset: str | Non
         seconds=float(np.mean([run.metrics.seconds for run in runs])) if runs else 0.0,
         n_parameters=runs[0].metrics.n_parameters if runs else 0,
         interest_cosine=record.interest_cosine,
+        trials=record.trials,
     )
 
 
@@ -242,7 +279,7 @@ def _comparisons(
             differences = paired_differences(condition.values(TARGETS, seeds), base)
             means = base.mean(axis=(1, 2)).tolist()
             found += [(condition, against, *rest) for rest in zip(TARGETS, differences, means, strict=True)]
-    adjusted = holm([difference.p_value for _, _, _, difference, _ in found])
+    adjusted = _adjusted([one[0].record.group for one in found], [one[3].p_value for one in found])
     by_row = {row.name: row for row in rows}
     return [
         Comparison(
@@ -259,6 +296,34 @@ def _comparisons(
         )
         for (condition, against, metric, difference, base_mean), p_holm in zip(found, adjusted, strict=True)
     ]
+
+
+def _adjusted(groups: list[Group], p_values: list[float]) -> list[float]:
+    """Holm's adjustment within each group: a claim about the method does not weaken with every control added."""
+    adjusted = [0.0] * len(p_values)
+    for group in set(groups):
+        places = [place for place, one in enumerate(groups) if one == group]
+        for place, value in zip(places, holm([p_values[place] for place in places]), strict=True):
+            adjusted[place] = value
+    return adjusted
+
+
+def _peaks(grid: Grid, by_name: dict[str, Condition], dataset: str | None) -> Iterator[Peak]:
+    metric = ("Recall@50",)
+    for part in grid.record.parts:
+        points = [one for one in part.points if one.condition in by_name and by_name[one.condition].runs]
+        named = paper.peak(part.name, dataset)
+        if named is None or len(points) < 2:
+            continue
+        best = max(points, key=lambda one: float(by_name[one.condition].values(metric).mean()))
+        theirs = next((one for one in points if one.label == named[0]), None)
+        difference = None
+        if theirs is not None and theirs.condition != best.condition:
+            pair = by_name[best.condition], by_name[theirs.condition]
+            seeds = _common_seeds(*pair)
+            if seeds:
+                difference = paired_differences(*(one.values(metric, seeds) for one in pair))[0]
+        yield Peak(part.name, best.label, named[0], difference)
 
 
 def _paper_relative(row: ResultRow, against: ResultRow, metric: str, dataset: str | None) -> float | None:

@@ -6,10 +6,11 @@ The same sections make report.md, report.html and, fewer of them, each data set'
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from . import report_words as words
 from .metrics import COMPATIBILITY_METRICS
-from .report_analysis import CONTROL_METRICS, ResultRow, Results
+from .report_analysis import CONTROL_METRICS, PaperRow, ResultRow, Results
 from .report_blocks import Block, Card, Column, Facts, Heading, Items, Note, Paragraph, Row, Table
 from .report_data import DatasetRecord, GridRecord, InterestRecord
 from .report_markdown import clean
@@ -50,25 +51,68 @@ def what_was_run(grid: GridRecord, results: Results) -> Iterator[Block]:
         yield Items(missing)
 
 
-def results_tables(results: Results, cutoffs: Sequence[int]) -> Iterator[Block]:
-    """One table a cut-off: every condition, then the paper's models that were not run."""
+def results_tables(
+    results: Results, rows: Sequence[ResultRow], cutoffs: Sequence[int], absent: Sequence[PaperRow] = ()
+) -> Iterator[Block]:
+    """One table a cut-off: these rows, each with its paired difference; then ``absent``, models of the paper alone."""
     for k in cutoffs:
         metrics = [f"{metric}@{k}" for metric in ("Recall", "HR", "NDCG")]
-        columns = [Column("Condition", "left"), Column("Seeds"), *(Column(metric) for metric in metrics)]
-        rows = [_result_row(row, metrics) for row in results.rows]
-        rows += [
-            Row([one.model, "not run", *_paper_cells(one.paper, metrics)[2:]], tone="absent")
-            for one in results.not_run
+        searched = any(row.trials for row in rows)
+        tested = any(results.comparison_of(row.name, f"Recall@{k}") for row in rows)
+        names = ["Seeds", *(["Trials"] if searched else []), *metrics]
+        columns = [Column("Condition", "left"), *(Column(name) for name in names)]
+        columns += [Column(f"Difference in Recall@{k}")] if tested else []
+        table = [_result_row(row, metrics) for row in rows]
+        table = [
+            _tested(cells, results, row, f"Recall@{k}") if tested else cells
+            for cells, row in zip(table, rows, strict=True)
+        ]
+        table += [
+            Row([one.model, "not run", *_paper_cells(one.paper, metrics)[2:], *([""] if tested else [])], tone="absent")
+            for one in absent
             if any(metric in one.paper for metric in metrics)
         ]
-        beneath = "; the paper's value beneath" if results.n_published else ""
-        caption = f"Cut-off {k}: mean over test users and seeds, 95% bootstrap interval{beneath}."
-        yield Table(caption, columns, rows)
+        if searched:
+            trials = ["" if row.trials is None else str(row.trials) for row in rows] + [""] * (len(table) - len(rows))
+            table = [_with_trials(cells, number) for cells, number in zip(table, trials, strict=True)]
+        yield Table(_results_caption(rows, k, metrics, tested=tested), columns, table)
+
+
+def _results_caption(rows: Sequence[ResultRow], k: int, metrics: Sequence[str], *, tested: bool) -> str:
+    known = any(metric in row.paper for row in rows for metric in metrics)
+    paired = " The difference is paired over users and seeds; p by Holm." if tested else ""
+    beneath = f"; the paper's value beneath, {words.AGREES} where it lies inside ours" if known else ""
+    return f"Cut-off {k}: mean over test users and seeds, 95% bootstrap interval{beneath}.{paired}"
+
+
+def _with_trials(row: Row, trials: str) -> Row:
+    """The table's row with the number of trials after that of seeds."""
+    wider = [None if cells is None else [*cells[:2], "", *cells[2:]] for cells in (row.details, row.under)]
+    return replace(row, cells=[*row.cells[:2], trials, *row.cells[2:]], details=wider[0], under=wider[1])
+
+
+def _tested(cells: Row, results: Results, row: ResultRow, metric: str) -> Row:
+    """The table's row with a last cell: the paired difference against what the condition is compared with."""
+    found = results.comparison_of(row.name, metric)
+    blank = [""] * len(cells.cells)
+    if found is None:
+        details, under = cells.details or blank, cells.under
+        return replace(cells, cells=[*cells.cells, ""], details=[*details, ""], under=[*under, ""] if under else None)
+    published = "" if found.paper_relative is None else f", paper {words.percent(found.paper_relative)}"
+    against = clean(results.row(found.against).label, 24)
+    told = f"{words.percent(found.relative)}{published}; p {words.p_value(found.p_holm)} on {against}"
+    return replace(
+        cells,
+        cells=[*cells.cells, f"{found.mean:+.4f}"],
+        details=[*(cells.details or blank), f"[{found.low:+.4f}, {found.high:+.4f}]"],
+        under=[*(cells.under or blank), told],
+    )
 
 
 def differences(results: Results) -> Iterator[Block]:
     """Paired differences, each condition against the one it is compared with."""
-    if not results.comparisons:
+    shown = [one for one in results.comparisons if results.row(one.name).group != "sweep"]
+    if not shown:
         return
     yield Heading(2, "Differences")
     titles = ("Metric", "Difference", "95% interval", "Relative", "Paper", "p", "p (Holm)")
@@ -87,11 +131,12 @@ def differences(results: Results) -> Iterator[Block]:
             ],
             tone=one.verdict.replace(" ", "-"),
         )
-        for one in results.comparisons
+        for one in shown
     ]
     caption = (
         f"Paired over the same test users and seeds; bootstrap of {RESAMPLES:,} resamples. Holm's adjustment runs over "
-        f"the {len(rows)} rows of this table. An interval that covers zero: not distinguishable."
+        "all rows of a group: the method's, the controls', the ablations'. An interval that covers zero: not "
+        "distinguishable."
     )
     columns = [Column("Comparison", "left"), *(Column(title) for title in titles), Column("Verdict", "left")]
     yield Table(caption, columns, rows)
@@ -113,7 +158,7 @@ def controls(results: Results) -> Iterator[Block]:
 
 
 def reproduction(grid: GridRecord, results: Results) -> Iterator[Block]:
-    """Published values outside our intervals, and the paper's models that were not run."""
+    """Published values and gains outside our intervals, peaks elsewhere, and the paper's models that were not run."""
     yield Heading(2, "What does not reproduce")
     yield Paragraph(words.reproduced(results))
     if results.n_published:
@@ -128,6 +173,12 @@ def reproduction(grid: GridRecord, results: Results) -> Iterator[Block]:
             for one in results.mismatches
         ]  # fmt: skip
         yield Table("Published Recall and HR values outside our 95% interval.", columns, rows)
+    gains = [one for one in results.comparisons if one.paper_disagrees]
+    told = [one for one in results.comparisons if one.paper_relative is not None]
+    if told:
+        yield Paragraph(words.gains(told, gains))
+        yield Items([("", words.gain(results, one)) for one in gains])
+    yield from (Paragraph(words.peak(one)) for one in results.peaks if words.peak_fails(one))
     if results.not_run:
         yield Paragraph(f"Not run: {', '.join(one.model for one in results.not_run)}.")
 
@@ -171,7 +222,7 @@ def examples(grid: GridRecord) -> Iterator[Block]:
 
 def training(results: Results) -> Iterator[Block]:
     """What training took, condition by condition."""
-    titles = ("Parameters", "Best step", "Steps", "Time a run", "Cosine of interests")
+    titles = ("Parameters", "Best step", "Steps", "Time a run", "Time a step", "Cosine of interests")
     rows = [
         Row(
             [
@@ -180,6 +231,7 @@ def training(results: Results) -> Iterator[Block]:
                 f"{row.best_step:,.0f}" if row.steps and row.best_step is not None else words.NONE,
                 f"{row.steps:,.0f}" if row.steps else words.NONE,
                 words.seconds(row.seconds),
+                f"{1000 * row.seconds / row.steps:.1f} ms" if row.steps else words.NONE,
                 words.NONE if row.interest_cosine is None else f"{row.interest_cosine:.3f}",
             ]
         )
@@ -187,9 +239,9 @@ def training(results: Results) -> Iterator[Block]:
         if row.metrics
     ]
     caption = (
-        "Means over seeds. Where Steps is train.max_steps, the budget ended training and not the patience. Cosine of "
-        "interests: between the K interests of a test user; at 1 they are one and the same, and the model is "
-        "multi-interest in name only."
+        "Means over seeds. A step's time has its share of the evaluations. Where Steps is train.max_steps, the budget "
+        "ended training and not the patience. Cosine of interests: between the K interests of a test user; at 1 they "
+        "are one and the same, and the model is multi-interest in name only."
     )
     yield Table(caption, [Column("Condition", "left"), *(Column(title) for title in titles)], rows)
 
@@ -250,16 +302,28 @@ def _result_row(row: ResultRow, metrics: Sequence[str], published: dict[str, flo
     values = row.paper if published is None else published
     shown = any(metric in values for metric in metrics)
     return Row(
-        cells=[row.label, str(len(row.seeds) or "none"),
+        cells=[row.label, _seeds(row),
                *(words.number(one.mean if one else None) for one in intervals)],
         details=["", "", *(words.interval(one) for one in intervals)],
-        under=_paper_cells(values, metrics) if shown else None,
+        under=_paper_cells(values, metrics, row.metrics) if shown else None,
         tone=row.group if row.metrics else "absent",
     )  # fmt: skip
 
 
-def _paper_cells(values: dict[str, float], metrics: Sequence[str]) -> list[str]:
-    return ["", "", *(f"paper {values[metric]:.4f}" if metric in values else "" for metric in metrics)]
+def _paper_cells(
+    values: dict[str, float], metrics: Sequence[str], ours: dict[str, Interval] | None = None
+) -> list[str]:
+    """The paper's values, those inside our interval marked."""
+    cells = []
+    for metric in metrics:
+        inside = metric in values and bool(ours and metric in ours and ours[metric].covers(values[metric]))
+        cells.append(f"paper {values[metric]:.4f}{f' {words.AGREES}' if inside else ''}" if metric in values else "")
+    return ["", "", *cells]
+
+
+def _seeds(row: ResultRow) -> str:
+    failed = f", {len(row.missing)} failed" if row.missing else ""
+    return f"{len(row.seeds) or 'none'}{failed}"
 
 
 def _auc_row(one: InterestRecord) -> Row:

@@ -25,7 +25,7 @@ from .paper import paper_dataset
 from .significance import Interval
 
 Float64 = npt.NDArray[np.float64]
-Group = Literal["baseline", "method", "control", "ablation"]
+Group = Literal["baseline", "method", "control", "ablation", "sweep"]
 Record = TypeVar("Record")
 
 COLUMNS = tuple(f"{metric}@{k}" for k in CUTOFFS for metric in (*METRICS, *COMPATIBILITY_METRICS))
@@ -114,6 +114,7 @@ class ConditionRecord:
     """A model of the grid. ``backbone`` names the condition it is compared with, ``interests`` a set of interests.
 
     ``interest_cosine``: mean cosine between a test user's K interests, over runs; None for a single interest.
+    ``trials``: of the search that chose its settings; None without one.
     """
 
     name: str
@@ -124,13 +125,75 @@ class ConditionRecord:
     runs: list[str]
     failed: list[FailedRun]
     interest_cosine: float | None = None
+    trials: int | None = None
+
+
+@dataclass(frozen=True)
+class PointRecord:
+    """A place on a figure's axis, and the condition whose value stands there."""
+
+    label: str
+    condition: str
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """A table or figure: its conditions, and its points where it has an axis."""
+
+    name: str
+    title: str
+    conditions: list[str]
+    points: list[PointRecord] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """Seeds of a condition that were not trained, and why. ``name`` is what ``--only`` takes."""
+
+    name: str
+    label: str
+    seeds: list[int]
+    reason: str
+
+
+@dataclass(frozen=True)
+class TunedRecord:
+    """What a search on validation users found for a model."""
+
+    trials: int
+    recall_50: float
+    settings: dict[str, str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A user's clicks and interests beside its exemplar's: the exemplar's titles near the user's clicks, and others."""
+
+    user: str | int
+    exemplar: str | int
+    clicks: list[str]
+    similar: list[str]
+    other: list[str]
+    own_interests: list[str]
+    exemplar_interests: list[str]
+
+
+@dataclass(frozen=True)
+class CaseStudy:
+    """Users whose interests were inferred from their own clicks too; the first ``shown`` are told in full."""
+
+    llm: str
+    exemplar_llm: str
+    shown: int
+    cases: list[Case]
 
 
 @dataclass(frozen=True)
 class GridRecord:
     """``grid.json``. ``provisional``: fewer seeds than a published claim needs (five).
 
-    ``settings``: those that differ from the defaults, by section.key.
+    ``settings``: those that differ from the defaults, by section.key. ``parts``: tables and figures, none: one table of
+    all conditions. ``command``: how to go on, without ``--only``. ``tuned``: by model.
     """
 
     dataset: DatasetRecord
@@ -144,6 +207,15 @@ class GridRecord:
     stages: list[StageRecord]
     conditions: list[ConditionRecord]
     settings: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    parts: list[PartRecord] = field(default_factory=list)
+    not_run: list[NotRun] = field(default_factory=list)
+    command: str = "eimf-local reproduce"
+    tuned: dict[str, TunedRecord] = field(default_factory=dict)
+    case_study: CaseStudy | None = None
+
+    def part(self, name: str) -> PartRecord | None:
+        """The table or figure of that name, if it belongs to the grid."""
+        return next((one for one in self.parts if one.name == name), None)
 
     def interests_named(self, name: str | None) -> InterestRecord | None:
         """The set of interests of that name, if any."""

@@ -63,7 +63,7 @@ def _(block: Facts) -> str:
 @_render.register
 def _(block: Figure) -> str:
     svg = block.svg.replace("<svg ", f'<svg role="img" aria-label="{escape(block.caption)}" ', 1)
-    return f"<figure>{svg}<figcaption>{escape(block.caption)}</figcaption></figure>"
+    return f'<figure><div class="scroll">{svg}</div><figcaption>{escape(block.caption)}</figcaption></figure>'
 
 
 @_render.register

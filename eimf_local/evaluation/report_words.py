@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .report_analysis import Comparison, ControlFinding, ResultRow, Results
+from .report_analysis import Comparison, ControlFinding, Peak, ResultRow, Results
 from .report_data import GridRecord
 from .significance import Difference, Interval
 
 ALPHA = 0.05
 NONE = "–"
+AGREES = "✓"  # beside a value of the paper that lies inside our interval
 MINUS = "−"  # between names: a hyphen would open a list where a line is wrapped
 COLLAPSED = 0.99  # mean cosine from which on a user's K interests count as one
 
@@ -88,6 +89,36 @@ def control(results: Results, finding: ControlFinding) -> str:
     return f"{start} {_against_method(finding.lost, method)}"
 
 
+def gains(told: Sequence[Comparison], failing: Sequence[Comparison]) -> str:
+    """How many of the paper's relative differences come out."""
+    return (
+        f"Of {len(told)} relative differences that the paper prints or that follow from its tables, {len(failing)} "
+        f"{'lies' if len(failing) == 1 else 'lie'} outside ours (95% interval over the mean of what is compared with)."
+    )
+
+
+def gain(results: Results, value: Comparison) -> str:
+    """One relative difference that does not come out."""
+    low, high = value.relative_interval or (0.0, 0.0)
+    names = f"{results.row(value.name).label} against {results.row(value.against).label}"
+    ours = f"{percent(value.relative)} [{percent(low)}, {percent(high)}]"
+    return f"{names}, {value.metric}: {ours} here, {percent(value.paper_relative)} in the paper."
+
+
+def peak(value: Peak) -> str:
+    """Where a figure's best point is, here and in the paper."""
+    figure = value.part.replace("fig", "Figure ")
+    start = f"{figure}: Recall@50 is best at {value.ours} here, at {value.paper} in the paper"
+    if value.difference is None:
+        return f"{start}." if value.ours == value.paper else f"{start}, which was not run here."
+    return f"{start}; the difference between the two, here: {difference(value.difference)}, {_than(value.difference)}."
+
+
+def peak_fails(value: Peak) -> bool:
+    """Whether our best point is distinguishably better than the paper's."""
+    return value.difference is not None and value.difference.distinguishable
+
+
 def shares(results: Results, method: str, metric: str) -> str | None:
     """How much of one method's gain each control keeps, in one sentence; None without a gain or a control."""
     kept = [one for one in results.controls if (one.method, one.metric) == (method, metric) and one.share]
@@ -153,6 +184,10 @@ def llm_of(grid: GridRecord, rows: Sequence[ResultRow]) -> list[tuple[str, str]]
     """Each set of interests in use with the LLM that inferred it."""
     used = {row.interests for row in rows}
     return [(one.name, one.llm) for one in grid.interests if one.name in used]
+
+
+def _than(value: Difference) -> str:
+    return "higher" if value.distinguishable else "not distinguishable"
 
 
 def _share(share: Interval) -> str:

@@ -17,10 +17,15 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..config import Config
 from ..errors import EimfError
 
+if TYPE_CHECKING:
+    from ..progress import Reporter
+
+NOT_STARTED = "the time was up before it started"
 _DIED = "its process died (out of memory?) — run the same command to go on"
 
 
@@ -39,25 +44,37 @@ class Cell:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished cell; ``error`` is the one line of its failure, None where it succeeded."""
+    """A cell that is through; ``error`` is the one line of its failure, None where it succeeded.
+
+    :data:`NOT_STARTED` is no failure: the deadline came first. ``seconds``: that it took in its worker.
+    """
 
     cell: Cell
     error: str | None
+    seconds: float = 0.0
 
 
-def run_cells(cells: Sequence[Cell], *, workers: int) -> Iterator[Outcome]:
-    """Train every cell, ``workers`` at a time (0: one a core), and yield outcomes as they finish."""
+def run_cells(cells: Sequence[Cell], *, workers: int, deadline: float | None = None) -> Iterator[Outcome]:
+    """Train every cell, ``workers`` at a time, and yield outcomes as they finish.
+
+    After ``deadline`` (of ``time.monotonic()``) no further cell is started.
+    """
     orphaned: list[Cell] = []
-    for outcome in _run_pool(cells, workers or len(os.sched_getaffinity(0))):
+    for outcome in _run_pool(cells, workers, deadline):
         if outcome.error == _DIED:
             orphaned.append(outcome.cell)
         else:
             yield outcome
     for cell in orphaned:
-        yield from _run_pool([cell], 1)
+        yield from _run_pool([cell], 1, deadline)
 
 
-def _run_pool(cells: Sequence[Cell], workers: int) -> Iterator[Outcome]:
+def worker_count(workers: int) -> int:
+    """``workers``, or one a core for 0."""
+    return workers or len(os.sched_getaffinity(0))
+
+
+def _run_pool(cells: Sequence[Cell], workers: int, deadline: float | None) -> Iterator[Outcome]:
     if not cells:
         return
     context = multiprocessing.get_context("spawn")  # a fork would inherit OpenMP's broken thread pools
@@ -66,6 +83,9 @@ def _run_pool(cells: Sequence[Cell], workers: int) -> Iterator[Outcome]:
         futures = {pool.submit(run_cell, cell): cell for cell in cells}
         try:
             for future in as_completed(futures):
+                if deadline is not None and time.monotonic() > deadline:
+                    for waiting in futures:
+                        waiting.cancel()
                 yield _outcome(futures[future], future)
         except BaseException:
             for future in futures:
@@ -75,32 +95,41 @@ def _run_pool(cells: Sequence[Cell], workers: int) -> Iterator[Outcome]:
             raise
 
 
-def run_cell(cell: Cell) -> str | None:
-    """Train one cell in this process; returns the one line of a named error, None on success."""
-    from ..esim.encoder import load_encoder
+def run_cell(cell: Cell) -> Outcome:
+    """Train one cell in this process; a named error is told in the outcome."""
     from ..progress import Reporter
+
+    begin, told = time.perf_counter(), None
+    try:
+        train_cell(cell, Reporter())
+    except EimfError as error:
+        told = str(error)
+    return Outcome(cell, told, time.perf_counter() - begin)
+
+
+def train_cell(cell: Cell, reporter: Reporter) -> None:
+    """Train one cell in this process; a named error is raised."""
+    from ..esim.encoder import load_encoder
     from ..stages.datasets import open_dataset
     from ..stages.interests import open_interests
     from ..stages.training import train
 
-    try:
-        dataset, encoder = open_dataset(cell.dataset, cell.config), load_encoder(cell.encoder)
-        train(
-            dataset,
-            interests=open_interests(cell.interests, dataset, cell.config, encoder) if cell.interests else None,
-            encoder=encoder,
-            out=cell.out,
-            config=cell.config,
-            reporter=Reporter(),
-        )
-    except EimfError as error:
-        return str(error)
-    return None
+    dataset, encoder = open_dataset(cell.dataset, cell.config), load_encoder(cell.encoder)
+    train(
+        dataset,
+        interests=open_interests(cell.interests, dataset, cell.config, encoder) if cell.interests else None,
+        encoder=encoder,
+        out=cell.out,
+        config=cell.config,
+        reporter=reporter,
+    )
 
 
-def _outcome(cell: Cell, future: Future[str | None]) -> Outcome:
+def _outcome(cell: Cell, future: Future[Outcome]) -> Outcome:
+    if future.cancelled():
+        return Outcome(cell, NOT_STARTED)
     try:
-        return Outcome(cell, future.result())
+        return future.result()
     except BrokenProcessPool:
         return Outcome(cell, _DIED)
     except Exception as error:

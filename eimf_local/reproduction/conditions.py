@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
 from ..config import Config, build_config
-from ..errors import unknown_name
 
-Group = Literal["baseline", "method", "control", "ablation"]
-# Whose interests a condition trains with: nobody's, the method's, or those of other exemplars.
-Source = Literal["none", "method", "kmeans", "random"]
+Group = Literal["baseline", "method", "control", "ablation", "sweep"]
+# Whose interests a condition trains with: nobody's ("none"), the method's ("method"), or those of other exemplars
+# ("kmeans", "random", "fraction-80" ...).
+Source = str
+FRACTIONS = (100, 80, 50, 20, 5)  # per cent of the training users; the method's own choice is about 3
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class Condition:
     """One row of the comparison.
 
     ``overrides`` maps sections to the settings that make it; ``against`` names the condition it is compared with;
-    ``per_llm`` tells whether it is run for each language model's interests or for the first one's alone.
+    ``per_llm`` tells whether it is run for each language model's interests or for the first one's alone. ``tuned_as``
+    names the condition whose searched settings it takes (:class:`~eimf_local.config.TunedConfig`); None: its own if it
+    is a baseline or the method, else those of the condition that it is compared with.
     """
 
     name: str
@@ -30,15 +33,35 @@ class Condition:
     interests: Source = "none"
     against: str | None = None
     per_llm: bool = False
+    tuned_as: str | None = None
+
+    @property
+    def model(self) -> str:
+        """The condition whose searched settings this one takes."""
+        own = self.group in ("baseline", "method") or self.against is None
+        return self.tuned_as or (self.name if own else str(self.against))
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether it trains on titles or interests."""
+        item_text = self.overrides.get("semantics", {}).get("source") == "item-text"
+        return self.interests != "none" or item_text or self.overrides.get("model", {}).get("item_init") == "text"
 
     def apply(self, config: Config, *, seed: int) -> Config:
-        """``config`` under this condition and training seed."""
+        """``config`` under the searched settings of its model, this condition, and a training seed."""
         values = config.model_dump()
+        if self.model in config.tuned:
+            for path, value in config.tuned[self.model].settings.items():
+                section, _, key = path.partition(".")
+                values[section][key] = value
         for section, changes in self.overrides.items():
             values[section].update(changes)
         values["train"]["seed"] = seed
         return build_config(values)
 
+
+ALPHA_BETA = ((0.1, 0.4), (0.2, 0.3), (0.3, 0.2), (0.4, 0.1))
+GAMMAS = (0.01, 0.03, 0.05, 0.1, 0.2)
 
 _REMI = {"model": {"backbone": "remi"}}
 
@@ -56,6 +79,10 @@ def _eimf_on(backbone: str, label: str) -> Condition:
     """The method on another backbone than REMI."""
     overrides = {"model": {"backbone": backbone}}
     return Condition(f"eimf-{backbone}", f"EIMF ({label})", "method", overrides, "method", backbone)
+
+
+def _share(share: int) -> str:
+    return "every user an exemplar" if share == 100 else f"{share} % exemplars"
 
 
 def _text_init(backbone: str, label: str) -> Condition:
@@ -136,17 +163,19 @@ _ALL = (
         {"model": {"backbone": "remi", "item_init": "text"}},
         interests="method",
         against="text-init",
+        tuned_as="eimf",
     ),
     _eimf("wo-align", "EIMF w/o Align", "ablation", objective={"align_users": False, "align_items": False}),
     _eimf("wo-predict", "EIMF w/o Predict", "ablation", objective={"predict": False}),
     _eimf("wo-tar", "EIMF w/o Tar", "ablation", objective={"target_aware": False}),
+    *(
+        Condition(f"fraction-{share}", f"EIMF, {_share(share)}", "sweep", _REMI, f"fraction-{share}", "eimf")
+        for share in FRACTIONS
+    ),
+    *(
+        _eimf(f"alpha-{alpha}", f"EIMF, alpha {alpha}, beta {beta}", "sweep", objective={"alpha": alpha, "beta": beta})
+        for alpha, beta in ALPHA_BETA
+    ),
+    *(_eimf(f"gamma-{gamma}", f"EIMF, gamma {gamma}", "sweep", objective={"gamma": gamma}) for gamma in GAMMAS),
 )
 CONDITIONS: Mapping[str, Condition] = MappingProxyType({condition.name: condition for condition in _ALL})
-
-
-def chosen_conditions(names: Sequence[str]) -> list[Condition]:
-    """The named conditions in the order of the table; an unknown name is a ``ConfigError`` that names the nearest."""
-    unknown = [name for name in names if name not in CONDITIONS]
-    if unknown:
-        raise unknown_name("condition", unknown[0], CONDITIONS)
-    return [condition for condition in _ALL if condition.name in names]

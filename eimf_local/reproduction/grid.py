@@ -50,7 +50,7 @@ def grid_rows(
 
 
 def grid_cells(
-    rows: Sequence[Row], *, seeds: int, dataset: Path, encoder: str, out: Path, config: Config
+    rows: Sequence[Row], *, seeds: Sequence[int], dataset: Path, encoder: str, out: Path, config: Config
 ) -> list[Cell]:
     """Every (row, seed) as a cell; seed by seed, so that a stopped grid has whole seeds first."""
     return [
@@ -63,7 +63,7 @@ def grid_cells(
             out=out / run_path(row.name, seed),
             config=row.condition.apply(config, seed=seed),
         )
-        for seed in range(seeds)
+        for seed in seeds
         for row in rows
     ]
 
@@ -76,11 +76,16 @@ def run_path(name: str, seed: int) -> str:
 def condition_records(
     rows: Sequence[Row],
     *,
-    seeds: int,
+    out: Path,
+    seeds: Sequence[int],
     failures: Mapping[tuple[str, int], str],
     cosines: Mapping[str, float | None],
+    trials: Mapping[str, int],
 ) -> list[dict[str, Any]]:
-    """The ``conditions`` of grid.json; ``cosines`` gives each row's mean cosine between a user's interests."""
+    """The ``conditions`` of grid.json: every row with a finished or a failed run.
+
+    ``cosines`` gives each row's mean cosine between a user's interests; ``trials`` the searched models' trials.
+    """
     return [
         {
             "name": row.name,
@@ -88,16 +93,21 @@ def condition_records(
             "group": row.condition.group,
             "backbone": row.against,
             "interests": row.interests.name if row.interests else None,
-            "runs": [run_path(row.name, seed) for seed in range(seeds) if (row.name, seed) not in failures],
+            "runs": [run_path(row.name, seed) for seed in finished_seeds(out, row, seeds, failures)],
             "failed": [
-                {"seed": seed, "error": failures[row.name, seed]}
-                for seed in range(seeds)
-                if (row.name, seed) in failures
+                {"seed": seed, "error": failures[row.name, seed]} for seed in seeds if (row.name, seed) in failures
             ],
             "interest_cosine": cosines.get(row.name),
+            "trials": trials.get(row.condition.model),
         }
         for row in rows
+        if finished_seeds(out, row, seeds, failures) or any((row.name, seed) in failures for seed in seeds)
     ]
+
+
+def finished_seeds(out: Path, row: Row, seeds: Sequence[int], failures: Mapping[tuple[str, int], str]) -> list[int]:
+    """Seeds under which the row has a finished run."""
+    return [seed for seed in seeds if (row.name, seed) not in failures and (out / run_path(row.name, seed)).is_dir()]
 
 
 def _method_row(condition: Condition, interests: Interests, method: Sequence[Interests]) -> Row:

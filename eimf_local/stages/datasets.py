@@ -16,6 +16,7 @@ from ..data.dataset import Dataset, Float32, Split
 from ..data.prepare import prepare
 from ..data.splits import make_split
 from ..data.storage import load_dataset, save_dataset
+from ..errors import InputError
 from ..esim.encoder import TextEncoder, item_embeddings
 from ..progress import Reporter
 
@@ -65,7 +66,15 @@ def open_dataset(path: Path, config: Config) -> OpenDataset:
 
 
 def embed_items(dataset: OpenDataset, encoder: TextEncoder, reporter: Reporter) -> tuple[Artifact, Float32]:
-    """Titles -> float32 [N + 1, T] (row 0 zero), cached beside the dataset, one folder an encoder."""
+    """Titles -> float32 [N + 1, T] (row 0 zero), cached beside the dataset, one folder an encoder.
+
+    Raises :class:`InputError` where no item has a title.
+    """
+    if not has_titles(dataset):
+        raise InputError(
+            f"{dataset.artifact.path} has no titles: interests and text-initialised tables have nothing to read",
+            hint="prepare the data with titles (--titles FILE); models that learn from behaviour alone need none",
+        )
     path = text_folder(dataset, encoder)
     settings = {"encoder": encoder.name, "encoder_digest": encoder.digest}
     inputs = {"dataset": dataset.artifact.fingerprint}
@@ -95,6 +104,11 @@ def dataset_name(dataset: OpenDataset) -> str:
     return dataset.artifact.path.resolve().name
 
 
+def has_titles(dataset: OpenDataset) -> bool:
+    """Whether any item has a title; one without falls back to its id, which says nothing."""
+    return int(dataset.data.statistics["titles_missing"]) < dataset.data.n_items
+
+
 def describe(dataset: OpenDataset) -> list[str]:
     """What preparation read, dropped and kept, and the split, as lines for people."""
     statistics, split = dataset.data.statistics, dataset.split
@@ -113,6 +127,10 @@ def describe(dataset: OpenDataset) -> list[str]:
         f"split   {split.protocol}: {len(split.train_users):,} training, {len(split.valid.users):,} validation, "
         f"{len(split.test.users):,} test users",
     ]
+    if not has_titles(dataset):
+        lines.append(
+            "        no titles: interests cannot be inferred from this, models of behaviour alone can be trained"
+        )
     if unread and statistics["lines"]["first_unparsable"] is not None:
         lines.append(f"        the first unreadable line is {statistics['lines']['first_unparsable']}")
     return lines

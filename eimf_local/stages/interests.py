@@ -96,8 +96,11 @@ def infer(
     config: Config,
     reporter: Reporter,
     restart: bool = False,
+    known: Sequence[Interests] = (),
 ) -> Interests:
     """Choose exemplars (or take ``users``), infer their interests with the LLM, embed them.
+
+    ``known``: interests whose records are taken over where model, prompt and decoding are the same.
 
     Work in progress lives in ``OUT.work`` (the journal of answers, one for each model and decoding), so that a killed
     run goes on where it stopped; a finished run is a no-op. ``restart`` forgets both.
@@ -121,7 +124,12 @@ def infer(
         model.sha256, schema=interests_schema(config.llm.max_interests), **config.llm.model_dump(exclude=_SPEED)
     )
     with unfinished_work(out, identity) as work:
-        records = _ask_llm(prompts, model, Journal(work / "journal.jsonl"), config, reporter)
+        answered = _answered(known, settings)
+        asked = [prompt for prompt in prompts if prompt.user not in answered]
+        if asked:
+            new = _ask_llm(asked, model, Journal(work / "journal.jsonl"), config, reporter)
+            answered |= {record.user: record for record in new}
+        records = [answered[prompt.user] for prompt in prompts]
         write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, encoder, texts))
     return open_interests(out, dataset, config, encoder)
 
@@ -262,6 +270,17 @@ def _exemplar_settings(config: Config, training_users: int) -> dict[str, Any]:
     """The settings on which the choice depends: the engine itself, not what it was chosen by."""
     settings = config.exemplars.model_dump(exclude={"memory_gb"})
     return {**settings, "engine": _engine(config, training_users)}
+
+
+def _answered(known: Sequence[Interests], settings: dict[str, Any]) -> dict[str, InterestRecord]:
+    """Records by user of those artefacts that asked the same model in the same way."""
+    same = ("split", "prompt", "llm", "model_sha256")
+    return {
+        record.user: record
+        for interests in known
+        if all(interests.artifact.config.get(key) == settings[key] for key in same)
+        for record in interests.records
+    }
 
 
 def _template_digest(config: Config) -> str:

@@ -67,13 +67,7 @@ def train(
     Without ``interests`` the backbone trains alone. Checkpoints live in ``OUT.work``, those of other settings apart: an
     interrupted run goes on from its last one to the bit-identical result; a finished one is a no-op.
     """
-    settings = _run_settings(config, interests)
-    needs_text = interests is not None or config.model.item_init == "text" or config.semantics.source == "item-text"
-    inputs = {"dataset": dataset.artifact.fingerprint}
-    if interests is not None:
-        inputs["interests"] = interests.artifact.fingerprint
-    if needs_text:
-        inputs["encoder"] = encoder.digest
+    settings, inputs = _run_settings(config, interests), _run_inputs(dataset, interests, encoder, config)
     if is_current(out, "run", settings, inputs):
         reporter.say(f"{out} is up to date")
         return load(out, "run")
@@ -81,7 +75,7 @@ def train(
         reporter.say(f"{out} holds a run with other settings or inputs: it will be replaced when this one is finished")
     torch.set_num_threads(config.train.threads)
     keep_freed_memory()
-    item_text = embed_items(dataset, encoder, reporter)[1] if needs_text else None
+    item_text = embed_items(dataset, encoder, reporter)[1] if _needs_text(config, interests) else None
     identity = digest_of([settings, inputs, str(torch.__version__)])
     with unfinished_work(out, identity) as work:
         if any(work.glob("checkpoint-*")):
@@ -98,6 +92,13 @@ def train(
         )
         trained = _Trained(backbone, result, n_parameters, seconds=time.perf_counter() - started)
         return _store(out, settings, inputs, dataset, trained)
+
+
+def is_trained(
+    out: Path, dataset: OpenDataset, *, interests: Interests | None, encoder: TextEncoder, config: Config
+) -> bool:
+    """Whether ``out`` holds, undamaged, the very run that :func:`train` would make of these arguments."""
+    return is_current(out, "run", _run_settings(config, interests), _run_inputs(dataset, interests, encoder, config))
 
 
 class _Trained(NamedTuple):
@@ -120,6 +121,22 @@ def _store(
             _write_serving(folder, dataset)
 
     return write(out, "run", settings, inputs, fill)
+
+
+def _needs_text(config: Config, interests: Interests | None) -> bool:
+    return interests is not None or config.model.item_init == "text" or config.semantics.source == "item-text"
+
+
+def _run_inputs(
+    dataset: OpenDataset, interests: Interests | None, encoder: TextEncoder, config: Config
+) -> dict[str, str]:
+    """Fingerprints of what a run is made from, by role."""
+    inputs = {"dataset": dataset.artifact.fingerprint}
+    if interests is not None:
+        inputs["interests"] = interests.artifact.fingerprint
+    if _needs_text(config, interests):
+        inputs["encoder"] = encoder.digest
+    return inputs
 
 
 def _run_settings(config: Config, interests: Interests | None) -> dict[str, Any]:

@@ -101,19 +101,31 @@ def too_small(tmp: Path) -> tuple[list[object], str]:
     return [tmp / "s.csv", *COLUMNS], "pass the filter"
 
 
-def no_titles(tmp: Path) -> tuple[list[object], str]:
-    text = csv_source(tmp).read_text().splitlines()
-    (tmp / "t.csv").write_text("\n".join([text[0], *(line.rpartition(",")[0] + "," for line in text[1:])]))
-    return [tmp / "t.csv", *COLUMNS], "none of the 12 items that are kept has a title"
+def foreign_titles(tmp: Path) -> tuple[list[object], str]:
+    (tmp / "titles.csv").write_text("item,title\nelsewhere,Pens\n")
+    return [csv_source(tmp), *COLUMNS, "--titles", tmp / "titles.csv"], "title"
 
 
 @pytest.mark.parametrize(
-    "wrong", [absent_source, empty_source, missing_column, corrupt_gzip, too_small, no_titles], ids=lambda f: f.__name__
+    "wrong",
+    [absent_source, empty_source, missing_column, corrupt_gzip, too_small, foreign_titles],
+    ids=lambda f: f.__name__,
 )
 def test_prepare_when_the_input_is_wrong(wrong: WrongInput, tmp_path: Path) -> None:
     words, told = wrong(tmp_path)
     assert told in one_line_error(run("prepare", *words, "--format", "table", "--out", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_prepare_without_titles_says_what_that_means_and_what_reads_titles_refuses(tmp_path: Path) -> None:
+    text = csv_source(tmp_path).read_text().splitlines()
+    (tmp_path / "t.csv").write_text("\n".join([text[0], *(line.rpartition(",")[0] + "," for line in text[1:])]))
+    result = run("prepare", tmp_path / "t.csv", *COLUMNS, "--format", "table", "--out", tmp_path / "d")
+    assert result.exit_code == 0
+    assert "no titles" in result.stderr
+    error = one_line_error(run("infer-interests", "--dataset", tmp_path / "d", "--out", tmp_path / "i"))
+    assert "has no titles" in error
+    assert "--titles" in error
 
 
 def test_prepare_never_writes_over_a_folder_of_the_users(tmp_path: Path) -> None:
@@ -130,7 +142,7 @@ def test_prepare_never_writes_over_a_folder_of_the_users(tmp_path: Path) -> None
         (["--model", "no-such-model"], "no such file or name"),
         (["--encoder", "no-such-encoder"], "modules.json"),
         (["--set", "exemplars.fractoin=1"], "unknown setting exemplars.fractoin"),
-        (["--preset", "no-such-preset"], "no preset"),
+        (["--preset", "no-such-preset"], "unknown preset or TOML file 'no-such-preset'"),
         (["--users", "/dev/null"], "no user in it"),
     ],
     ids=str,

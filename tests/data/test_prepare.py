@@ -169,10 +169,16 @@ def test_a_missing_or_blank_title_falls_back_to_the_id() -> None:
     assert dataset.statistics["titles_missing"] == 4
 
 
-@pytest.mark.parametrize("titles", [{}, {"other": "Title"}, dict.fromkeys(["i0", "i1"], " ")])
-def test_when_all_titles_are_empty_one_named_error(titles: dict[str, str]) -> None:
-    with pytest.raises(InputError, match=r"none of the 5 items that are kept has a title .* --titles"):
+@pytest.mark.parametrize("titles", [{"other": "Title"}, dict.fromkeys(["i0", "i1"], " ")])
+def test_when_titles_fit_no_item_one_named_error(titles: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"titles were found, but none for the 5 items that are kept .*--titles"):
         build_dataset(raw_of(BASE, titles))
+
+
+def test_without_any_titles_items_are_called_by_their_ids() -> None:
+    dataset = build_dataset(raw_of(BASE, {}))
+    assert dataset.titles == dataset.items
+    assert dataset.statistics["titles_missing"] == dataset.n_items
 
 
 @pytest.mark.parametrize("users", [1, 9])

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from eimf_local.config import load_config, preset_names
-from eimf_local.errors import ConfigError
+from eimf_local.config import build_config, load_config
 from eimf_local.evaluation.paper import DATASETS, paper_model, paper_models
 from eimf_local.ibim.registry import BACKBONES
-from eimf_local.reproduction.conditions import CONDITIONS, chosen_conditions
+from eimf_local.reproduction.conditions import CONDITIONS
 
 
 @pytest.mark.parametrize("name", sorted(CONDITIONS))
@@ -23,16 +22,6 @@ def test_conditions_change_only_what_they_name() -> None:
     changed = CONDITIONS["shuffled"].apply(base, seed=base.train.seed)
     assert changed.semantics.shuffled
     assert changed.model_dump(exclude={"semantics", "model"}) == base.model_dump(exclude={"semantics", "model"})
-
-
-def test_conditions_keep_the_tables_order() -> None:
-    assert [condition.name for condition in chosen_conditions(["eimf", "pop"])] == ["pop", "eimf"]
-
-
-def test_an_unknown_condition_is_refused_and_the_nearest_named() -> None:
-    with pytest.raises(ConfigError, match="unknown condition 'eimff' — did you mean 'eimf'") as caught:
-        chosen_conditions(["eimff"])
-    assert "\n" not in str(caught.value)
 
 
 def test_every_backbone_has_a_baseline_of_its_name() -> None:
@@ -62,7 +51,17 @@ def test_the_papers_models_are_found_by_name() -> None:
     assert paper_model("sasrec-full") is None
 
 
-@pytest.mark.parametrize("name", preset_names())
-def test_presets_always_bring_the_controls(name: str) -> None:
-    chosen = {condition.name for condition in chosen_conditions(load_config(name).reproduce.conditions)}
-    assert {"shuffled", "titles", "kmeans", "random", "gamma-zero", "item-text", "text-init"} <= chosen
+def test_a_condition_takes_the_searched_settings_of_its_model() -> None:
+    found = {
+        "remi": {"trials": 8, "recall_50": 0.2, "settings": {"train.learning_rate": 0.003}},
+        "eimf": {"trials": 8, "recall_50": 0.3, "settings": {"objective.gamma": 0.3, "loss.hard_negative_beta": 1}},
+    }
+    config = build_config({"tuned": found})
+    applied = {name: condition.apply(config, seed=0) for name, condition in CONDITIONS.items()}
+    assert {name for name, one in applied.items() if one.train.learning_rate == 0.003} == {
+        "remi", "gamma-zero", "item-text", "text-init"
+    }  # fmt: skip
+    assert applied["eimf"].objective.gamma == applied["shuffled"].objective.gamma == 0.3
+    assert applied["text-init-eimf"].loss.hard_negative_beta == 1
+    assert applied["gamma-0.05"].objective.gamma == 0.05
+    assert applied["gamma-0.05"].loss.hard_negative_beta == 1

@@ -9,15 +9,21 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from eimf_local.config import load_config
 from eimf_local.errors import ArtifactError, InputError, TrainingError
+from eimf_local.esim.model_files import BUNDLED_MODEL
 from eimf_local.progress import Reporter
-from eimf_local.reproduction.cells import Cell, run_cells
-from eimf_local.reproduction.run import Order, reproduce
+from eimf_local.reproduction.cells import NOT_STARTED, Cell, run_cells
+from eimf_local.reproduction.conditions import CONDITIONS as KNOWN
+from eimf_local.reproduction.ground import Order
+from eimf_local.reproduction.run import reproduce
+from eimf_local.stages.datasets import prepare_dataset
 
 CONDITIONS = ("pop", "remi", "eimf", "shuffled")
 SETTINGS = [
@@ -141,3 +147,135 @@ def test_when_a_worker_is_killed_its_cells_are_trained_all_the_same(small_datase
     assert sorted(outcome.cell.seed for outcome in outcomes) == [0, 1]
     assert [outcome.error for outcome in outcomes] == [None, None]
     assert all((tmp_path / f"seed-{seed}" / "artifact.json").exists() for seed in (0, 1))
+
+
+def test_a_loss_that_is_not_finite_stops_its_cell_alone_and_the_cause_is_named(
+    small_dataset: Path, small_interests: Path, tmp_path: Path
+) -> None:
+    settings = [
+        *SETTINGS,
+        "train.learning_rate=1e30",
+        'reproduce.conditions=["pop", "remi"]',
+        "reproduce.seeds=1",
+    ]
+    made = replace(order(small_dataset, small_interests, tmp_path / "g"), config=load_config(None, settings))
+    with pytest.raises(TrainingError, match=r"1 runs failed: remi seed 0 \(the loss is (nan|inf)") as error:
+        reproduce(made, Reporter())
+    assert "\n" not in str(error.value)
+    record = json.loads((tmp_path / "g" / "grid.json").read_text())
+    by_name = {row["name"]: row for row in record["conditions"]}
+    assert by_name["pop"]["runs"] == ["runs/pop/seed-0"]
+    assert by_name["remi"]["runs"] == []
+    assert "term: " in by_name["remi"]["failed"][0]["error"]
+    assert "none, 1 failed" in (tmp_path / "g" / "report.md").read_text("utf-8")
+
+
+def test_a_grid_of_another_configuration_is_refused_and_left_as_it_is(
+    grid: Path, small_dataset: Path, small_interests: Path
+) -> None:
+    before = run_times(grid)
+    other = load_config(None, [*SETTINGS, "train.max_steps=30"])
+    with pytest.raises(ArtifactError, match=r"another configuration: train\.max_steps is 20 there and 30 here"):
+        reproduce(replace(order(small_dataset, small_interests, grid), config=other), Reporter())
+    assert run_times(grid) == before
+
+
+def test_without_titles_the_behavioural_models_run_and_the_others_are_named(tmp_path: Path) -> None:
+    config = load_config(None, [*SETTINGS, 'reproduce.conditions=["pop", "dnn", "eimf", "text-init"]'])
+    dataset = untitled_dataset(tmp_path)
+    order = Order(tmp_path / "g", config, dataset, (), BUNDLED_MODEL, "all-MiniLM-L6-v2")
+    teller = Teller()
+    reproduce(order, teller)
+    assert f"{dataset} has no titles; not run: eimf, text-init" in teller.told
+    record = json.loads((tmp_path / "g" / "grid.json").read_text())
+    assert [row["name"] for row in record["conditions"]] == ["pop", "dnn"]
+    assert {(one["name"], one["reason"]) for one in record["not_run"]} == {
+        (name, "the data set has no titles") for name in ("eimf", "text-init")
+    }
+    assert not (tmp_path / "g" / "interests").exists()
+    with pytest.raises(InputError, match="no titles, and everything asked for needs them") as error:
+        reproduce(replace(order, only=("text-init",)), Reporter())
+    assert "\n" not in str(error.value)
+
+
+def untitled_dataset(folder: Path) -> Path:
+    rows = [
+        f"u{user:03},i{(user * 7 + step * (1 + user % 5)) % 30:02},{step}" for user in range(80) for step in range(9)
+    ]
+    (folder / "log.csv").write_text("\n".join(["user,item,timestamp", *rows]))
+    prepare_dataset(
+        folder / "log.csv", format="table", titles=None, columns={}, out=folder / "untitled", config=load_config(),
+        reporter=Reporter(),
+    )  # fmt: skip
+    return folder / "untitled"
+
+
+class Teller(Reporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.told.append(message)
+
+
+def test_with_no_budget_the_plan_is_told_and_what_is_not_run_has_its_command(
+    grid: Path, small_dataset: Path, small_interests: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "g"
+    shutil.copytree(grid, copy)
+    shutil.rmtree(copy / "runs" / "remi" / "seed-1")
+    before, teller = run_times(copy), Teller()
+    made = order(small_dataset, small_interests, copy)
+    reproduce(replace(made, budget=0, command="eimf-local reproduce x.toml --out g"), teller)
+    assert run_times(copy) == before
+    assert any(line.startswith("plan: 7 cells finished, 1 to train") for line in teller.told)
+    record = json.loads((copy / "grid.json").read_text())
+    assert record["not_run"] == [
+        {"name": "remi", "label": "REMI", "seeds": [1], "reason": "it did not fit into the budget"}
+    ]
+    assert "eimf-local reproduce x.toml --out g --only remi" in (copy / "report.md").read_text("utf-8")
+    reproduce(replace(made, only=("remi",)), Reporter())
+    assert set(run_times(copy)) > set(before)
+    assert json.loads((copy / "grid.json").read_text())["not_run"] == []
+
+
+def test_after_the_deadline_no_further_cell_is_started(small_dataset: Path, tmp_path: Path) -> None:
+    config = load_config(None, SETTINGS)
+    configs = [KNOWN["pop"].apply(config, seed=seed) for seed in range(12)]
+    cells = [
+        Cell("pop", seed, small_dataset, None, "all-MiniLM-L6-v2", tmp_path / f"seed-{seed}", one)
+        for seed, one in enumerate(configs)
+    ]
+    outcomes = list(run_cells(cells, workers=1, deadline=time.monotonic()))
+    assert len(outcomes) == 12
+    assert any(outcome.error == NOT_STARTED for outcome in outcomes)
+    assert {outcome.error for outcome in outcomes} <= {None, NOT_STARTED}
+
+
+def test_every_share_of_exemplars_and_a_case_study_are_made_by_the_model_and_answers_are_shared(
+    small_dataset: Path, tmp_path: Path
+) -> None:
+    settings = [*SETTINGS, "reproduce.seeds=1", "exemplars.fraction=0.06", 'reproduce.parts=["fig5", "fig8", "fig9"]',
+                'reproduce.conditions=["remi", "eimf", "fraction-100", "fraction-50"]']  # fmt: skip
+    teller = Teller()
+    made = Order(tmp_path / "g", load_config(None, settings), small_dataset, (), BUNDLED_MODEL, "all-MiniLM-L6-v2")
+    reproduce(made, teller)
+    shares = {}
+    for name in ("fraction-100", "fraction-50"):
+        chosen = pl.read_parquet(tmp_path / "g" / "interests" / name / "assignment.parquet")
+        shares[name] = chosen["exemplar"].n_unique() / chosen.height
+    assert shares["fraction-100"] == 1
+    assert shares["fraction-50"] == pytest.approx(0.5, abs=0.1)
+    asked = [line for line in teller.told if line.startswith("interests of ")]
+    assert len(asked) == 2  # the method's own, and all others; half of the users and the case study ask nobody anew
+    record = json.loads((tmp_path / "g" / "grid.json").read_text())
+    assert [point["condition"] for point in record["parts"][0]["points"]][-1] == "eimf"
+    case = record["case_study"]["cases"][0]
+    assert case["user"] != case["exemplar"]
+    assert case["own_interests"]
+    assert len(case["similar"]) + len(case["other"]) >= 2 * len(case["clicks"])
+    page = (tmp_path / "g" / "report.html").read_text("utf-8")
+    for heading in ("Figure 5: share of exemplars", "Figure 8: case study", "Figure 9: word clouds"):
+        assert f">{heading}</h2>" in page

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eimf_local.config import load_config
+from eimf_local.errors import ArtifactError
+from eimf_local.reproduction.folder import MADE_WITH, STAGES, check_same, claim
+
+INPUTS = {"dataset": "a" * 64, "encoder": "b" * 64}
+
+
+def test_a_grid_of_another_configuration_is_refused_and_the_difference_named(tmp_path: Path) -> None:
+    check_same(tmp_path, load_config(None, ["train.max_steps=20"]), **INPUTS)
+    with pytest.raises(
+        ArtifactError, match=r"another configuration: train\.max_steps is 20 there and 400 here"
+    ) as error:
+        check_same(tmp_path, load_config(None, ["train.max_steps=400"]), **INPUTS)
+    assert "--out" in error.value.hint
+    assert "\n" not in str(error.value)
+
+
+def test_a_grid_of_another_dataset_is_refused(tmp_path: Path) -> None:
+    check_same(tmp_path, load_config(), **INPUTS)
+    with pytest.raises(ArtifactError, match="dataset is aaaaaaaaaaaa… there and cccccccccccc… here"):
+        check_same(tmp_path, load_config(), **(INPUTS | {"dataset": "c" * 64}))
+
+
+def test_what_is_run_of_it_how_fast_and_what_a_search_found_are_free(tmp_path: Path) -> None:
+    check_same(tmp_path, load_config(), **INPUTS)
+    before = (tmp_path / MADE_WITH).read_bytes()
+    settings = ["reproduce.seeds=[7]", 'reproduce.parts=["table4"]', "reproduce.workers=1", "llm.parallel=3"]
+    check_same(tmp_path, load_config(None, settings), **INPUTS)
+    tuned = tmp_path / "tuned.toml"
+    tuned.write_text('[tuned.remi]\ntrials = 8\nrecall_50 = 0.1\nsettings = { "train.learning_rate" = 1e-2 }\n')
+    check_same(tmp_path, load_config(str(tuned)), **INPUTS)
+    assert (tmp_path / MADE_WITH).read_bytes() == before
+
+
+def test_when_the_record_is_damaged_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / MADE_WITH).write_text("{")
+    with pytest.raises(ArtifactError, match=f"{MADE_WITH} is damaged"):
+        check_same(tmp_path, load_config(), **INPUTS)
+
+
+def test_an_empty_folder_and_a_grids_are_claimed(tmp_path: Path) -> None:
+    claim(tmp_path / "new" / "grid")
+    assert (tmp_path / "new" / "grid").is_dir()
+    (tmp_path / STAGES).write_text("{}")
+    claim(tmp_path)
