@@ -71,7 +71,7 @@ def paper_model(name: str) -> str | None:
     ('ComiRec-SA', 'EIMF(REMI)', 'EIMF(MIND)', None)
     """
     known = {_plain(model): model for dataset in DATASETS for model in paper_models(dataset)}
-    return {**known, "eimf": "EIMF(REMI)"}.get(_plain(name))
+    return {**known, "eimf": "EIMF(REMI)", _plain("pop-targets"): "Pop"}.get(_plain(name))  # the counts that fit it
 
 
 def table_models(table: str, dataset: str) -> list[str]:

@@ -94,6 +94,7 @@ def _text_init(backbone: str, label: str) -> Condition:
 
 _ALL = (
     _baseline("pop", "Pop"),
+    _baseline("pop-targets", "Pop, by sampled targets"),
     _baseline("item-knn", "Item-KNN"),
     _baseline("ease", "EASE"),
     _baseline("dnn", "DNN"),

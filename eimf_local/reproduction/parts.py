@@ -48,7 +48,7 @@ _ALL = (
     Part(
         "table4",
         "Table 4: the method beside the baselines",
-        ("pop", "dnn", "gru4rec", "sasrec", "bert4rec", "llm2bert4rec", "mind", "comirec-sa", *_BASE,
+        ("pop", "pop-targets", "dnn", "gru4rec", "sasrec", "bert4rec", "llm2bert4rec", "mind", "comirec-sa", *_BASE,
          "item-knn", "ease", "sasrec-full", "comirec-dr"),
     ),
     Part(
