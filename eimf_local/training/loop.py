@@ -23,7 +23,7 @@ from .objective import JointObjective, Terms
 from .sampling import Batch, BatchSampler, PackedSequences
 
 CRITERION = "Recall@50"
-DEFERRED_FROM = 50_000  # items from which a step over the rows it touches is quicker than one over all
+DEFERRED_FROM = 100_000  # items from which a step over the rows it touches is quicker than one over all
 REPORT_EVERY = 20  # steps between progress reports, and between checks that the loss is finite
 
 Validate = Callable[[Backbone], Mapping[str, float]]
