@@ -53,8 +53,9 @@ bench-scale: install ## affinity propagation up to a million simulated users: ma
 	$(BIN)/python -m tests.benchmarks.sparse_propagation --scale --dataset $(DATASET) \
 		--out docs/results/affinity-propagation.json
 
-campaign: install ## kill, alter, starve and feed rubbish, and count what is lost: make campaign [SEED=0] [KILLS=200]
-	$(BIN)/python -m tests.campaigns --seed $(or $(SEED),0) --kills $(or $(KILLS),200)
+campaign: install ## kill, alter, starve, fuzz and feed rubbish, and count what is lost: make campaign [SEED=0] [KILLS=200]
+	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --upgrade --target build/atheris atheris==3.0.0
+	PYTHONPATH=build/atheris $(BIN)/python -m tests.campaigns --seed $(or $(SEED),0) --kills $(or $(KILLS),200)
 
 docs: install ## regenerate docs/cli.md from --help
 	$(BIN)/python -m tests.cli_docs

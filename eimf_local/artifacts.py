@@ -25,8 +25,9 @@ from . import __version__
 from .errors import ArtifactError, EimfError, InputError, StorageError
 from .versions import computing_versions
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RECORD = "artifact.json"
+TIMING = "timing.json"  # what may differ between two runs of the same work: "seconds"
 # The command that rebuilds each kind, named in every error about it.
 REBUILT_BY = {
     "dataset": "eimf-local prepare",

@@ -1,8 +1,8 @@
 """Continuous batching: many answers at once, each under its own constraint.
 
 A prompt enters a free slot at once: its head, which prompts share, is still there from the last one or is copied from
-another slot, and the rest is read in chunks. Every step then decodes one token in each busy slot, so batches stay full
-as long as prompts wait.
+another slot. Every step then reads a chunk of each prompt that is not yet read, and decodes one token of each answer
+under way, so nobody waits for a long prompt, and batches stay full as long as prompts wait.
 
 Answers do not depend on the number of slots, because a sequence's arithmetic does not depend on its neighbours (on the
 CPU, with Q8_0 and Q4_0). Two rules keep it so, since attention rounds differently over one row of a sequence than over
@@ -50,8 +50,9 @@ class Task(NamedTuple):
 class Decoding:
     """A task under way or ended.
 
-    ``tokens`` are the answer's so far, forced ones too, of which the first ``fed`` are in the KV stream. ``banned`` are
-    those that led to a repeated item, by their place; ``stale`` is whether the stream holds more than what is fed.
+    ``tokens`` are the answer's so far, forced ones too; the first ``fed`` are in the KV stream, or will be when
+    ``unread`` is: the rest of the prompt, then what the schema forces at once. ``banned`` are tokens that led to a
+    repeated item, by their place; ``stale`` is whether the stream holds more than what is fed.
     ``finish`` is "" while it goes on, then "stop", "length" or "error" (``error`` says which). ``seconds`` is its share
     of the time.
     """
@@ -60,6 +61,7 @@ class Decoding:
     constraint: AnswerConstraint
     generator: np.random.Generator
     tokens: list[int]
+    unread: tuple[int, ...]
     fed: int = 0
     banned: dict[int, set[int]] = field(default_factory=dict)
     stale: bool = False
@@ -138,23 +140,50 @@ class BatchedDecoder:
         return not any(self._slots)
 
     def start(self, task: Task) -> None:
-        """Read a prompt into a free slot; raises :class:`ValueError` where the schema allows no answer."""
+        """Give a task a free slot; raises :class:`ValueError` where the schema allows no answer."""
         began = time.perf_counter()
         slot = self._slots.index(None)
         constraint = self._constraint.begin()
-        forced = constraint.forced()[: task.max_tokens]  # read with the prompt
+        forced = constraint.forced()[: task.max_tokens]
         self._place_head(slot, task.head)
-        logits = self._read(slot, (*task.rest, *forced), len(task.head))
-        decoding = Decoding(task, constraint, np.random.default_rng(task.seed), forced, fed=len(forced))
-        self._choose([decoding], logits)
+        decoding = Decoding(
+            task, constraint, np.random.default_rng(task.seed), forced, unread=(*task.rest, *forced), fed=len(forced)
+        )
         decoding.seconds = time.perf_counter() - began
         self._slots[slot] = decoding
 
     def step(self) -> list[Decoding]:
-        """Decode one token of every task under way; returns those that have ended, and frees their slots."""
-        began = time.perf_counter()
+        """Read a chunk of every prompt and decode a token of every answer under way; returns those that have ended.
+
+        Their slots are free then.
+        """
+        for slot, decoding in enumerate(self._slots):
+            if decoding and decoding.unread:
+                self._read_on(slot, decoding)
+        self._decode()
+        ended = [decoding for decoding in self._slots if decoding and decoding.finish]
+        self._slots = [None if decoding and decoding.finish else decoding for decoding in self._slots]
         self._close_gaps()
-        running = [(slot, decoding) for slot, decoding in enumerate(self._slots) if decoding and not decoding.finish]
+        return ended
+
+    def _read_on(self, slot: int, decoding: Decoding) -> None:
+        """Read the next chunk of a prompt, and after the last one choose the answer's first token."""
+        began = time.perf_counter()
+        chunk, rest = decoding.unread[:ROWS], decoding.unread[ROWS:]
+        logits = self._read(slot, chunk, decoding.position - len(decoding.unread), last=not rest)
+        decoding.unread = rest
+        if not rest:
+            self._choose([decoding], logits)
+        decoding.seconds += time.perf_counter() - began
+
+    def _decode(self) -> None:
+        """Decode one token of every answer under way."""
+        began = time.perf_counter()
+        running = [
+            (slot, decoding)
+            for slot, decoding in enumerate(self._slots)
+            if decoding and not decoding.unread and not decoding.finish
+        ]
         for slot, decoding in running:
             if decoding.stale:
                 self._context.truncate(slot, decoding.position)
@@ -171,7 +200,6 @@ class BatchedDecoder:
             self._choose([decoding for _, decoding in running if decoding.caught_up], logits)
             for _, decoding in running:
                 decoding.seconds += (time.perf_counter() - began) / len(running)
-        return self._take_ended()
 
     def _choose(self, decodings: Sequence[Decoding], logits: npt.NDArray[np.float32]) -> None:
         """Give each of n answers its next token by its row of ``logits`` (float32 [n, V])."""
@@ -214,33 +242,29 @@ class BatchedDecoder:
         known = self._heads[slot] == head
         self._context.truncate(slot, len(head) if known else 0)
         if not known:
-            self._read(slot, head, 0)
+            for first in range(0, len(head), ROWS):
+                self._read(slot, head[first : first + ROWS], first, last=False)
             self._heads[slot] = head
 
-    def _read(self, slot: int, tokens: Sequence[int], start: int) -> npt.NDArray[np.float32]:
-        """Append ``tokens`` at position ``start``; float32 [1, V], the logits after the last."""
-        logits = np.empty((0, 0), np.float32)
-        for first in range(0, len(tokens), ROWS):
-            chunk = tokens[first : first + ROWS]
-            positions = range(start + first, start + first + len(chunk))
-            last = [False] * (len(chunk) - 1) + [first + len(chunk) == len(tokens)]
-            logits = self._context.decode(chunk, positions, [slot] * len(chunk), last)
-        return logits
+    def _read(self, slot: int, chunk: Sequence[int], start: int, *, last: bool) -> npt.NDArray[np.float32]:
+        """Append a chunk of a prompt at position ``start``; float32 [1, V] after the ``last``, else [0, V]."""
+        outputs = [False] * (len(chunk) - 1) + [last]
+        return self._context.decode(chunk, range(start, start + len(chunk)), [slot] * len(chunk), outputs)
 
     def _close_gaps(self) -> None:
-        """Move sequences so that those of a step are consecutive: llama.cpp decodes others apart."""
-        busy = sum(decoding is not None for decoding in self._slots)
-        for gap in range(busy):
-            if self._slots[gap] is None:
-                last = max(slot for slot, decoding in enumerate(self._slots) if decoding)
-                self._context.copy(last, gap)
-                self._heads[gap] = self._heads[last]
-                self._slots[gap], self._slots[last] = self._slots[last], None
+        """Move answers under way to the front, then prompts that are read, in the order in which they came.
 
-    def _take_ended(self) -> list[Decoding]:
-        ended = [decoding for decoding in self._slots if decoding and decoding.finish]
-        self._slots = [None if decoding and decoding.finish else decoding for decoding in self._slots]
-        return ended
+        llama.cpp decodes sequences that are not consecutive in passes of their own.
+        """
+        for gap in range(len(self._slots)):
+            above = [(slot, decoding) for slot, decoding in enumerate(self._slots) if decoding and slot > gap]
+            if self._slots[gap] or not above:
+                continue
+            answers = [slot for slot, decoding in above if not decoding.unread]
+            source = answers[-1] if answers else above[0][0]
+            self._context.copy(source, gap)
+            self._heads[gap] = self._heads[source]
+            self._slots[gap], self._slots[source] = self._slots[source], None
 
 
 def _leave_out(allowed: npt.NDArray[np.bool_], banned: Collection[int]) -> None:

@@ -45,7 +45,6 @@ class InterestRecord:
     model_sha256: str
     prompt_tokens: int
     tokens: int
-    seconds: float
     titles_dropped: int
 
 
@@ -95,6 +94,11 @@ def infer_interests(
         tell(prompt.digest)
     _refuse_failed(prompts, journal)
     return [record_of(prompt) for prompt in prompts]
+
+
+def seconds_taken(prompts: Sequence[Prompt], journal: Journal) -> dict[str, float]:
+    """Seconds that each user's answer took, its share of the batch's; users of one prompt share an answer."""
+    return {prompt.user: journal[prompt.digest]["seconds"] for prompt in prompts}
 
 
 def inference_identity(model_sha256: str, *, schema: Mapping[str, Any], **decoding: Any) -> str:
@@ -285,8 +289,8 @@ def _entry(interests: list[str], path: str, answers: Sequence[Answer], **reason:
 
 
 def _record(user: str, entry: dict[str, Any], *, model: str, model_sha256: str) -> InterestRecord:
-    values = {**entry, "interests": tuple(entry["interests"])}
-    values.pop("reason", None)
+    values = {key: value for key, value in entry.items() if key not in ("seconds", "reason")}
+    values["interests"] = tuple(entry["interests"])
     return InterestRecord(**values, user=user, model=model, model_sha256=model_sha256)
 
 

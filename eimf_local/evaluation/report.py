@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ..artifacts import digest_of, write_json, write_text
+from ..artifacts import write_json, write_text
 from ..errors import ArtifactError
 from . import (
     paper,
@@ -20,7 +20,7 @@ from . import (
 )
 from .report_analysis import Results, analyse, not_run_rows
 from .report_blocks import Block, Card, Column, Figure, Heading, Note, Paragraph, Row, Table
-from .report_data import REMEDY, Grid, GridRecord, load_grid, load_record, parse, read_json
+from .report_data import REMEDY, Grid, GridRecord, load_grid, load_record, numbers_digest, parse, read_json
 
 _GROUPS = {"baseline": "Baselines", "method": "The method", "control": "Controls", "ablation": "Ablations",
            "sweep": "Sweeps"}  # fmt: skip
@@ -30,7 +30,8 @@ PLOTTED = ("Recall@20", "Recall@50")
 def write_report(grid_folder: Path) -> None:
     """Analyse the runs of a grid folder and write report.md, report.html and metrics.json into it.
 
-    The files are the same for the same folder content, and each appears whole or not at all.
+    The files are the same for the same folder content, metrics.json also for the same work done at another time; each
+    appears whole or not at all.
 
     Raises:
         ArtifactError: ``grid.json`` or a run is damaged, or no run has finished; the message names the file, the
@@ -38,7 +39,7 @@ def write_report(grid_folder: Path) -> None:
         StorageError: the files cannot be written.
     """
     grid = load_grid(grid_folder)
-    results = analyse(grid, digest_of(read_json(grid_folder / "grid.json")))
+    results = analyse(grid, numbers_digest(read_json(grid_folder / "grid.json")))
     blocks = list(_report(grid_folder, grid, results))
     write_text(grid_folder / "report.md", report_markdown.render(blocks))
     write_text(grid_folder / "report.html", report_html.render(blocks))
@@ -63,7 +64,7 @@ def write_results_page(grid_folders: list[Path], out: Path, sections: Sequence[P
 def _stored(folder: Path) -> tuple[GridRecord, Results]:
     record, path = load_record(folder), folder / "metrics.json"
     results = parse(Results, read_json(path), path)
-    if results.grid_digest != digest_of(read_json(folder / "grid.json")):
+    if results.grid_digest != numbers_digest(read_json(folder / "grid.json")):
         raise ArtifactError(f"{path} was computed from another grid.json than the one beside it", hint=REMEDY)
     return record, results
 
@@ -106,7 +107,7 @@ def _training(grid: Grid, results: Results) -> Iterator[Block]:
         if losses is not None:
             label = results.row(condition.record.name).label
             yield Figure(losses, f"Loss terms of {label}, one line a seed.")
-    yield from report_content.training(results)
+    yield from report_content.training(grid.record, results)
 
 
 def _results_page(grids: list[tuple[GridRecord, Results]]) -> Iterator[Block]:
@@ -143,7 +144,7 @@ def _dataset_section(record: GridRecord, results: Results) -> Iterator[Block]:
     yield from report_parts.searched(record)
     yield from report_content.interest_quality(record)
     yield Heading(2, "Training")
-    yield from report_content.training(results)
+    yield from report_content.training(record, results)
     yield from report_content.stages(record)
 
 

@@ -34,8 +34,8 @@ Verdict = Literal["higher", "lower", "not distinguishable"]
 class ResultRow:
     """One condition: means with 95 % intervals by metric column, beside the paper's values where it has them.
 
-    ``metrics`` is empty when no run has finished. ``best_step`` (None: not trained), ``steps`` and ``seconds`` are
-    means over runs; ``interests`` names the set of interests it was trained with; ``trials``: of the search for its
+    ``metrics`` is empty when no run has finished. ``best_step`` (None: not trained) and ``steps`` are means over runs;
+    ``interests`` names the set of interests it was trained with; ``trials``: of the search for its
     settings, None without one.
     """
 
@@ -50,7 +50,6 @@ class ResultRow:
     paper: dict[str, float]
     best_step: float | None
     steps: float
-    seconds: float
     n_parameters: int
     interest_cosine: float | None
     trials: int | None = None
@@ -240,7 +239,6 @@ def _row(condition: Condition, by_name: dict[str, Condition], dataset: str | Non
         paper=_paper_values(dataset, model),
         best_step=float(np.mean(best)) if best else None,
         steps=float(np.mean([run.metrics.steps for run in runs])) if runs else 0.0,
-        seconds=float(np.mean([run.metrics.seconds for run in runs])) if runs else 0.0,
         n_parameters=runs[0].metrics.n_parameters if runs else 0,
         interest_cosine=record.interest_cosine,
         trials=record.trials,

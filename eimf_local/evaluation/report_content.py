@@ -220,8 +220,9 @@ def examples(grid: GridRecord) -> Iterator[Block]:
             yield Card(f"User {clean(str(example.user), 60)}", [(name, _shortened(lines)) for name, lines in lists])
 
 
-def training(results: Results) -> Iterator[Block]:
+def training(record: GridRecord, results: Results) -> Iterator[Block]:
     """What training took, condition by condition."""
+    seconds = {one.name: one.seconds for one in record.conditions}
     titles = ("Parameters", "Best step", "Steps", "Time a run", "Time a step", "Cosine of interests")
     rows = [
         Row(
@@ -230,8 +231,8 @@ def training(results: Results) -> Iterator[Block]:
                 f"{row.n_parameters:,}",
                 f"{row.best_step:,.0f}" if row.steps and row.best_step is not None else words.NONE,
                 f"{row.steps:,.0f}" if row.steps else words.NONE,
-                words.seconds(row.seconds),
-                f"{1000 * row.seconds / row.steps:.1f} ms" if row.steps else words.NONE,
+                words.seconds(seconds[row.name]),
+                f"{1000 * seconds[row.name] / row.steps:.1f} ms" if row.steps else words.NONE,
                 words.NONE if row.interest_cosine is None else f"{row.interest_cosine:.3f}",
             ]
         )

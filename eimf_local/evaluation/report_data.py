@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
+from ..artifacts import digest_of
 from ..errors import ArtifactError
 from .interest_quality import Recovery
 from .metrics import COMPATIBILITY_METRICS, CUTOFFS, METRICS
@@ -32,6 +34,7 @@ COLUMNS = tuple(f"{metric}@{k}" for k in CUTOFFS for metric in (*METRICS, *COMPA
 REMEDY = "'eimf-local reproduce' with the same --out redoes what is missing and goes on"
 # Run folders' own means and the means of their per-user values may differ by rounding, not by more.
 _AGREEMENT = 1e-4
+_CIRCUMSTANCES = {"stages", "date", "machine", "commit", "command"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class ConditionRecord:
     """A model of the grid. ``backbone`` names the condition it is compared with, ``interests`` a set of interests.
 
     ``interest_cosine``: mean cosine between a test user's K interests, over runs; None for a single interest.
-    ``trials``: of the search that chose its settings; None without one.
+    ``trials``: of the search that chose its settings; None without one. ``seconds``: mean over runs.
     """
 
     name: str
@@ -126,6 +129,7 @@ class ConditionRecord:
     failed: list[FailedRun]
     interest_cosine: float | None = None
     trials: int | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -224,13 +228,12 @@ class GridRecord:
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """A run's ``metrics.json``: means over test and valid users, and what training took (0 steps: closed form)."""
+    """A run's ``metrics.json``: means over test and valid users, and its steps (0: closed form)."""
 
     test: dict[str, float]
     valid: dict[str, float]
     best_step: int | None
     steps: int
-    seconds: float
     n_parameters: int
 
 
@@ -289,6 +292,13 @@ def load_record(folder: Path) -> GridRecord:
         ArtifactError: it is missing, unreadable, or lacks a field.
     """
     return parse(GridRecord, read_json(folder / "grid.json"), folder / "grid.json")
+
+
+def numbers_digest(record: Mapping[str, Any]) -> str:
+    """Digest of what a grid's numbers are computed from: ``grid.json`` without when, where and how fast it was run."""
+    kept = {key: value for key, value in record.items() if key not in _CIRCUMSTANCES}
+    kept["conditions"] = [{**one, "seconds": None} for one in record["conditions"]]
+    return digest_of(kept)
 
 
 def load_grid(folder: Path) -> Grid:

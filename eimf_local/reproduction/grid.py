@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from ..config import Config
 from ..stages.interests import Interests
+from ..stages.training import training_seconds
 from .cells import Cell
 from .conditions import Condition, Source
 
@@ -86,23 +88,27 @@ def condition_records(
 
     ``cosines`` gives each row's mean cosine between a user's interests; ``trials`` the searched models' trials.
     """
-    return [
-        {
-            "name": row.name,
-            "label": row.label,
-            "group": row.condition.group,
-            "backbone": row.against,
-            "interests": row.interests.name if row.interests else None,
-            "runs": [run_path(row.name, seed) for seed in finished_seeds(out, row, seeds, failures)],
-            "failed": [
-                {"seed": seed, "error": failures[row.name, seed]} for seed in seeds if (row.name, seed) in failures
-            ],
-            "interest_cosine": cosines.get(row.name),
-            "trials": trials.get(row.condition.model),
-        }
-        for row in rows
-        if finished_seeds(out, row, seeds, failures) or any((row.name, seed) in failures for seed in seeds)
-    ]
+    records = []
+    for row in rows:
+        runs = [run_path(row.name, seed) for seed in finished_seeds(out, row, seeds, failures)]
+        failed = [{"seed": seed, "error": failures[row.name, seed]} for seed in seeds if (row.name, seed) in failures]
+        if not runs and not failed:
+            continue
+        records.append(
+            {
+                "name": row.name,
+                "label": row.label,
+                "group": row.condition.group,
+                "backbone": row.against,
+                "interests": row.interests.name if row.interests else None,
+                "runs": runs,
+                "failed": failed,
+                "interest_cosine": cosines.get(row.name),
+                "trials": trials.get(row.condition.model),
+                "seconds": fmean(training_seconds(out / run) for run in runs) if runs else 0.0,
+            }
+        )
+    return records
 
 
 def finished_seeds(out: Path, row: Row, seeds: Sequence[int], failures: Mapping[tuple[str, int], str]) -> list[int]:

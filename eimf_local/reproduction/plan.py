@@ -22,6 +22,7 @@ from ..config import build_config
 from ..errors import EimfError
 from ..ibim.registry import backbone_kind
 from ..progress import Reporter
+from ..stages.training import training_seconds
 from .cells import Cell, train_cell
 
 CALIBRATION = "calibration.json"
@@ -142,7 +143,7 @@ def _unseen(cell: Cell, done: Sequence[tuple[float, int]], costs: _Costs) -> flo
 def _taken(run: Path) -> tuple[float, int]:
     """Seconds and steps of a finished run."""
     metrics = json.loads((run / "metrics.json").read_text("utf-8"))
-    return float(metrics["seconds"]), int(metrics["steps"])
+    return training_seconds(run), int(metrics["steps"])
 
 
 class _Costs:

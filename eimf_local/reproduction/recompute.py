@@ -202,9 +202,9 @@ def _interest_differences(stored: Artifact, again: Artifact) -> Iterator[str]:
 
 
 def _records(artifact: Artifact) -> dict[str, dict[str, Any]]:
-    """What was inferred of each exemplar, without how long it took."""
+    """What was inferred of each exemplar."""
     records: list[InterestRecord] = from_jsonl(artifact.file("interests.jsonl").read_text("utf-8"))
-    return {record.user: {**asdict(record), "seconds": None} for record in records}
+    return {record.user: asdict(record) for record in records}
 
 
 def _run_differences(stored: Artifact, again: Artifact) -> Iterator[str]:
@@ -222,7 +222,7 @@ def _run_differences(stored: Artifact, again: Artifact) -> Iterator[str]:
 
 def _metrics(artifact: Artifact) -> dict[str, Any]:
     values: Mapping[str, Any] = json.loads(artifact.file("metrics.json").read_text("utf-8"))
-    flat = {key: value for key, value in values.items() if key != "seconds" and not isinstance(value, dict)}
+    flat = {key: value for key, value in values.items() if not isinstance(value, dict)}
     for part in ("test", "valid"):
         flat |= {f"{part} {name}": value for name, value in values[part].items()}
     return flat

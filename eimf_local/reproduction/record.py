@@ -76,7 +76,6 @@ def interests_record(
         "converged": interests.choice.get("converged"),
         "path_counts": path_counts(interests.records),
         "tokens": sum(record.tokens for record in interests.records),
-        "seconds": round(sum(record.seconds for record in interests.records), 3),
         **quality,
         "examples": examples,
     }

@@ -14,6 +14,7 @@ import polars as pl
 from safetensors.numpy import load_file, save_file
 
 from ..artifacts import (
+    TIMING,
     Artifact,
     check_output,
     holds_another,
@@ -24,6 +25,7 @@ from ..artifacts import (
     unfinished_work,
     work_folder,
     write,
+    write_json,
     write_text,
 )
 from ..config import Config
@@ -39,6 +41,7 @@ from ..esim.interests import (
     inference_identity,
     path_counts,
     read_interests,
+    seconds_taken,
     to_jsonl,
 )
 from ..esim.journal import Journal
@@ -126,11 +129,14 @@ def infer(
     with unfinished_work(out, identity) as work:
         answered = _answered(known, settings)
         asked = [prompt for prompt in prompts if prompt.user not in answered]
+        seconds: dict[str, float] = {}
         if asked:
-            new = _ask_llm(asked, model, Journal(work / "journal.jsonl"), config, reporter)
+            journal = Journal(work / "journal.jsonl")
+            new = _ask_llm(asked, model, journal, config, reporter)
             answered |= {record.user: record for record in new}
+            seconds = seconds_taken(asked, journal)
         records = [answered[prompt.user] for prompt in prompts]
-        write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, encoder, texts))
+        write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, seconds, encoder, texts))
     return open_interests(out, dataset, config, encoder)
 
 
@@ -183,12 +189,11 @@ def import_file(
             model_sha256=digest,
             prompt_tokens=0,
             tokens=0,
-            seconds=0.0,
             titles_dropped=0,
         )
         for user, interests in known
     ]
-    write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, encoder, texts))
+    write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, {}, encoder, texts))
     return open_interests(out, dataset, config, encoder)
 
 
@@ -417,9 +422,17 @@ def _connect(model: LanguageModel, config: Config) -> LocalLLM | ServerLLM:
 
 
 def _contents(
-    dataset: OpenDataset, exemplars: Exemplars, records: list[InterestRecord], encoder: TextEncoder, texts: Float32
+    dataset: OpenDataset,
+    exemplars: Exemplars,
+    records: list[InterestRecord],
+    seconds: dict[str, float],
+    encoder: TextEncoder,
+    texts: Float32,
 ) -> Callable[[Path], None]:
-    """What fills an interests artefact; ``texts``: float32 [U, T], the training users'."""
+    """What fills an interests artefact; ``texts``: float32 [U, T], the training users'.
+
+    Times are in a file of their own, so that all others are the same for the same work.
+    """
     embeddings, mask = embed_interests(records, encoder)
     training = [dataset.data.users[int(user)] for user in dataset.split.train_users]
     names = [record.user for record in records]
@@ -437,6 +450,7 @@ def _contents(
     def fill(folder: Path) -> None:
         with storage_errors(folder):
             write_text(folder / "interests.jsonl", to_jsonl(records))
+            write_json(folder / TIMING, {"seconds": round(sum(seconds.values()), 4), "users": seconds})
             write_text(folder / "exemplars.json", json.dumps(choice, indent=1) + "\n")
             assignment.write_parquet(folder / "assignment.parquet")
             user_map.write_parquet(folder / "map.parquet")

@@ -12,6 +12,7 @@ import polars as pl
 import torch
 
 from ..artifacts import (
+    TIMING,
     Artifact,
     digest_of,
     holds_another,
@@ -235,12 +236,18 @@ def _write_evaluation(folder: Path, dataset: OpenDataset, trained: _Trained) -> 
         "best_step": result.best_step,
         "steps": result.steps,
         "stopped_by": result.stopped_by,
-        "seconds": round(seconds, 3),
         "n_parameters": n_parameters,
     }
     write_json(folder / "metrics.json", metrics)
+    write_json(folder / TIMING, {"seconds": round(seconds, 3)})
     curves = [{("loss" if key == "terms" else key): value for key, value in row.items()} for row in result.curves]
     write_text(folder / "curves.jsonl", "".join(json.dumps(row) + "\n" for row in curves))
+
+
+def training_seconds(run: Path) -> float:
+    """Seconds that a finished run's training took, over all its resumptions."""
+    timing: dict[str, float] = json.loads((run / TIMING).read_text("utf-8"))
+    return timing["seconds"]
 
 
 def _write_serving(folder: Path, dataset: OpenDataset) -> None:

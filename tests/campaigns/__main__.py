@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import altered, inputs, interrupted, machine
+from . import altered, fuzz, inputs, interrupted, machine, titles
 from .harness import STAGES, Count, cli, write_source
 
 
@@ -53,6 +53,8 @@ def _campaigns(work: Path, options: argparse.Namespace) -> dict[str, Callable[[]
         "ids": lambda: inputs.odd_ids(work / "logs"),
         "times": lambda: inputs.times(work / "logs"),
         "bombs": lambda: inputs.bombs(work / "logs"),
+        "fuzz": lambda: fuzz.run(work / "fuzz", runs=options.runs, seed=seed),
+        "titles": lambda: titles.run(work / "titles", titles=200, seed=seed),
     }
 
 
@@ -72,6 +74,7 @@ def _sound(work: Path, *, users: int) -> dict[str, Path]:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns", description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--runs", type=int, default=20_000, help="inputs of each format to fuzz")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="campaigns: killed, altered, model-files, machine, logs, ids ...")
     return parser.parse_args()

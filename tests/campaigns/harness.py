@@ -149,7 +149,7 @@ def environment() -> dict[str, str]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 by relative name of the files under ``folder``; what is hidden or unfinished is left out, times too."""
+    """SHA-256 by relative name of the files under ``folder``; what is hidden or unfinished is left out."""
     return {str(path.relative_to(folder)): _sha256(path) for path in sorted(_files(folder))}
 
 
@@ -161,5 +161,5 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _sha256(path: Path) -> str:
-    # a run's wall time, which two runs may have alike by chance
+    # a wall time, which two runs may have alike by chance; results hold none
     return hashlib.sha256(_SECONDS.sub(b"", path.read_bytes())).hexdigest()

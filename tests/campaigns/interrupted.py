@@ -12,6 +12,7 @@ from pathlib import Path
 from .harness import STAGES, Count, Stage, cli, digests, killed, write_source
 
 _MOST_KILLS = 4  # of one piece of work
+_RESULTS = {"interests.jsonl", "embeddings.safetensors", "model.safetensors", "metrics.json", "per_user.parquet"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ def _undisturbed(work: Path, stages: Sequence[str]) -> dict[str, Undisturbed]:
             shutil.rmtree(place)
             folder.rename(place)
         alike = {name: digest for name, digest in files[0].items() if files[1].get(name) == digest}
+        other = [name for name in files[0] if Path(name).name in _RESULTS and name not in alike]
+        if other:
+            raise RuntimeError(f"{stage.name} gives other bytes the second time: {', '.join(other)}")
         if stage.name in stages:
             found[stage.name] = Undisturbed(inputs, seconds, alike)
     return found

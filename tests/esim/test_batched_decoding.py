@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -85,6 +86,38 @@ def test_different_heads_unlike_lengths_and_gaps_change_nothing(
     assert len(alone) == 13
     assert answers(decode(model, constraint, tasks, slots=3)) == alone
     assert answers(decode(model, constraint, tasks[::-1], slots=5)) == alone
+
+
+class RecordedContext(LlamaContext):
+    """Remembers the rows of each call, by sequence."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.calls: list[Counter[int]] = []
+
+    def decode(self, tokens: Any, positions: Any, sequences: Any, outputs: Any) -> Any:
+        self.calls.append(Counter(sequences))
+        return super().decode(tokens, positions, sequences, outputs)
+
+
+def test_a_long_prompt_is_read_between_the_steps_of_others(model: LlamaModel, constraint: SchemaConstraint) -> None:
+    short, long = task(model, 0), task(model, 1)
+    forced = len(constraint.begin().forced())
+    long = long._replace(rest=(long.rest * 20)[: 350 - forced])  # with what is forced, three chunks of 128
+    alone = answers(decode(model, constraint, [short, long], slots=1))
+    context = RecordedContext(model, sequences=3, length=512, threads=1)
+    decoder = BatchedDecoder(context, constraint, slots=3)
+    decoder.start(short._replace(number=2, max_tokens=forced + 3))
+    decoder.start(short)
+    ended = decoder.step()
+    context.calls.clear()
+    decoder.start(long)
+    while not decoder.idle:
+        ended += decoder.step()
+    calls = [dict(call) for call in context.calls]  # the third takes the second's place when the first has ended
+    assert calls[:7] == [{2: 128}, {0: 1, 1: 1}, {1: 128}, {0: 1}, {1: 94}, {0: 1, 1: 1}, {0: 1, 1: 1}]
+    assert answers({decoding.task.number: decoding for decoding in ended if decoding.task.number < 2}) == alone
+    context.close()
 
 
 def test_sampled_answers_depend_on_their_own_seed_alone(model: LlamaModel, constraint: SchemaConstraint) -> None:

@@ -69,7 +69,7 @@ def test_a_whole_answer_is_the_constrained_path(tmp_path: Path) -> None:
         Scripted(u='{"interests": ["gel pens", "Gel  pens", "ink"]}'), [prompt("u")], Journal(tmp_path / "j")
     )
     assert (record.user, record.interests, record.path) == ("u", ("gel pens", "ink"), "constrained")
-    assert (record.tokens, record.seconds, record.titles_dropped, record.model) == (5, 0.5, 1, "m")
+    assert (record.tokens, record.titles_dropped, record.model) == (5, 1, "m")
 
 
 def test_records_are_in_the_prompts_order_whatever_finishes_first(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_clean_phrases_keeps_order_drops_repeats_and_control_characters() -> Non
 
 def test_embed_interests_puts_each_phrase_in_its_place() -> None:
     def record(user: str, *phrases: str) -> InterestRecord:
-        return InterestRecord(user, phrases, "constrained", "m", "0", 1, 1, 0.1, 0)
+        return InterestRecord(user, phrases, "constrained", "m", "0", 1, 1, 0)
 
     H, mask = embed_interests([record("u", "a", "bb"), record("v", "ccc")], Ordinal())
     np.testing.assert_array_equal(mask, [[True, True], [True, False]])
@@ -186,8 +186,8 @@ def test_embed_interests_puts_each_phrase_in_its_place() -> None:
 
 def test_jsonl_round_trip_and_path_counts() -> None:
     records = [
-        InterestRecord("u\n1\u2028", ("caf\u00e9 \u202e\x85", "b"), "constrained", "m", "0", 1, 2, 0.1, 0),
-        InterestRecord("v", ("c",), "retry", "m", "0", 1, 2, 0.1, 0),
+        InterestRecord("u\n1\u2028", ("caf\u00e9 \u202e\x85", "b"), "constrained", "m", "0", 1, 2, 0),
+        InterestRecord("v", ("c",), "retry", "m", "0", 1, 2, 0),
     ]
     assert from_jsonl(to_jsonl(records)) == records
     assert path_counts(records) == {"constrained": 1, "retry": 1}

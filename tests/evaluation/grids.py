@@ -47,7 +47,7 @@ def write_run(path: Path, values, *, users=None, curve=True) -> None:
     table = pl.DataFrame({"user": users or [f"U{number}" for number in range(n_users)], **values})
     table.write_parquet(path / "per_user.parquet")
     test = {column: float(column_values.mean()) for column, column_values in values.items()}
-    metrics = {"test": test, "valid": test, "best_step": 600, "steps": 800, "seconds": 12.5, "n_parameters": 123456}
+    metrics = {"test": test, "valid": test, "best_step": 600, "steps": 800, "n_parameters": 123456}
     (path / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     points = [
         {
@@ -95,6 +95,7 @@ def grid_record(*, name, n_users, seeds, conditions):
                 "interests": interests,
                 "runs": [f"runs/{condition}/seed-{seed}" for seed in seeds],
                 "failed": [],
+                "seconds": 12.5,
             }
             for condition, label, group, backbone, interests, _ in conditions
         ],

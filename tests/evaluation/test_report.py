@@ -314,7 +314,7 @@ def test_results_page_when_a_grid_has_no_report_or_an_older_one(small_grid, tmp_
     with pytest.raises(ArtifactError, match=r"metrics\.json is missing"):
         write_results_page([small_grid], tmp_path / "results.md")
     write_report(small_grid)
-    edit_grid(small_grid, lambda grid: grid.update(commit="changed"))
+    edit_grid(small_grid, lambda grid: grid.update(seeds=[7]))
     with pytest.raises(ArtifactError, match=r"another grid\.json"):
         write_results_page([small_grid], tmp_path / "results.md")
     assert not (tmp_path / "results.md").exists()

@@ -28,7 +28,8 @@ def cell(out: Path, condition: str, seed: int) -> Cell:
 
 def finish(cell: Cell, *, seconds: float, steps: int) -> Path:
     cell.out.mkdir(parents=True)
-    (cell.out / "metrics.json").write_text(json.dumps({"seconds": seconds, "steps": steps}))
+    (cell.out / "metrics.json").write_text(json.dumps({"steps": steps}))
+    (cell.out / "timing.json").write_text(json.dumps({"seconds": seconds}))
     return cell.out
 
 

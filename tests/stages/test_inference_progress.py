@@ -14,7 +14,7 @@ class Notes(Reporter):
 
 
 def record(path: str, tokens: int) -> InterestRecord:
-    return InterestRecord("u", ("tea",), path, "m", "0", 1, tokens, 0.1, 0)
+    return InterestRecord("u", ("tea",), path, "m", "0", 1, tokens, 0)
 
 
 def test_the_note_tells_speed_repaired_share_and_time_left_and_the_journal_does_not_count_as_speed() -> None:
