@@ -17,6 +17,7 @@ from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.table import Column, Table
 from rich.text import Text
 
+from eimf_local.plain_text import one_line
 from eimf_local.progress import Reporter
 
 _LOG_SECONDS = 30
@@ -91,10 +92,10 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
-    """A table for people, on stderr; text from data is never read as markup."""
-    table = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    """A table for people, on stderr; text from data is never read as markup, nor obeyed by the terminal."""
+    table = Table(title=escape(one_line(title)), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(escape(column), overflow="fold")
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(one_line(cell)) for cell in row))
     Console(stderr=True).print(table)

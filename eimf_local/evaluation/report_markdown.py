@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import textwrap
-import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
+from ..plain_text import one_line
 from .report_blocks import Block, Card, Column, Facts, Figure, Heading, Items, Note, Paragraph, Row, Table
 
 WIDTH = 100
@@ -27,9 +27,7 @@ def clean(text: str, limit: int = 200) -> str:
     >>> clean("a\\n b\\u202e\\x07c", 4)
     'a b…'
     """
-    kept = "".join(" " if unicodedata.category(one) in ("Cc", "Zl", "Zp") else one for one in text)
-    kept = re.sub("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]", "", kept)
-    kept = " ".join(kept.split())
+    kept = one_line(text)
     return kept if len(kept) <= limit else kept[: limit - 1].rstrip() + "…"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import time
@@ -25,13 +26,13 @@ class Undisturbed:
 
 
 def run(work: Path, *, kills: int, seed: int, stages: Sequence[str] = tuple(stage.name for stage in STAGES)) -> Count:
-    """Kill ``kills`` times in all, the stages in turn, in folders under ``work``."""
+    """Kill at least ``kills`` times in all, the stages in turn, in folders under ``work``."""
     count, rng = Count("killed in mid-run"), random.Random(seed)
     before = _undisturbed(work, stages)
-    chosen = [stage for stage in STAGES if stage.name in before]
-    for number in range(kills):
-        stage = chosen[number % len(chosen)]
-        _trial(count, stage, before[stage.name], work / "trial", rng)
+    chosen = itertools.cycle([stage for stage in STAGES if stage.name in before])
+    while kills > 0:
+        stage = next(chosen)
+        kills -= _trial(count, stage, before[stage.name], work / "trial", rng)
     return count
 
 
@@ -63,7 +64,8 @@ def _undisturbed(work: Path, stages: Sequence[str]) -> dict[str, Undisturbed]:
     return found
 
 
-def _trial(count: Count, stage: Stage, before: Undisturbed, folder: Path, rng: random.Random) -> None:
+def _trial(count: Count, stage: Stage, before: Undisturbed, folder: Path, rng: random.Random) -> int:
+    """Kill a stage one to four times, then let it end; how often it still ran when it was killed."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(before.inputs, folder)
     moments = [rng.uniform(0.0, before.seconds) for _ in range(rng.randint(1, _MOST_KILLS))]
@@ -75,3 +77,4 @@ def _trial(count: Count, stage: Stage, before: Undisturbed, folder: Path, rng: r
     told = f"{stage.name} killed {struck} times after {', '.join(f'{m:.2f}' for m in moments)} s"
     count.check(done.code == 0 and not changed, f"{told}: {done}; other than undisturbed: {changed}")
     count.check(not left, f"{told}: left behind {left}")
+    return struck

@@ -17,6 +17,7 @@ from pathlib import Path
 import polars as pl
 
 from eimf_local.data.titles import clean_title
+from eimf_local.evaluation.report import write_report
 from tests.evaluation.grids import build_grid
 
 from .harness import STAGES, Count, cli, environment, write_source
@@ -39,29 +40,47 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def run(work: Path, *, titles: int, seed: int) -> Count:
-    """``titles`` hostile titles in a shop of their own, through prepare to recommend and reproduce."""
-    count, rng = Count("hostile titles"), random.Random(seed)
+    """``titles`` hostile titles in a shop of their own, through prepare to recommend and reproduce, and in a report."""
+    count, hostile = Count("hostile titles"), _hostile(titles, seed)
     work.mkdir(parents=True)
-    hostile = [f"{number} {''.join(rng.choices(_PIECES, k=rng.randint(1, 4)))}" for number in range(titles)]
-    _write_shop(work, hostile, rng)
+    _write_shop(work, hostile, seed)
     for stage in STAGES:
         done = cli(stage.words(work))
         count.check(done.code == 0, f"{stage.name}: {done}")
         _check_terminal(count, stage.name, done.stdout + done.stderr)
-    _check_catalogue(count, work, hostile)
+    _check_catalogue(count, work)
     _check_interests(count, work / "interests")
     _check_recommendations(count, work / "run")
     _check_page(count, "the grid's report", work / "grid" / "report.html", [])
-    _check_page(count, "a report", _synthetic_report(work / "page", hostile), hostile)
+    report(count, work / "page", titles=titles, seed=seed)
     return count
 
 
-def _write_shop(work: Path, hostile: list[str], rng: random.Random) -> None:
+def report(count: Count, folder: Path, *, titles: int, seed: int) -> None:
+    """A report with every title among its examples."""
+    hostile = _hostile(titles, seed)
+    build_grid(folder, n_users=20, seeds=(0,))
+    record = json.loads((folder / "grid.json").read_text("utf-8"))
+    example = record["interests"][0]["examples"][0]
+    record["interests"][0]["examples"] = [
+        {**example, "user": title, "titles": [title], "interests": [title]} for title in hostile
+    ]
+    (folder / "grid.json").write_text(json.dumps(record), "utf-8")
+    write_report(folder)
+    _check_page(count, "a report", folder / "report.html", hostile)
+
+
+def _hostile(titles: int, seed: int) -> list[str]:
+    rng = random.Random(seed)
+    return [f"{number} {''.join(rng.choices(_PIECES, k=rng.randint(1, 4)))}" for number in range(titles)]
+
+
+def _write_shop(work: Path, hostile: list[str], seed: int) -> None:
     """The demo's users, of whom some have hostile ids, in a shop whose titles are the hostile ones."""
     write_source(work, items=max(120, len(hostile)))
     items = pl.read_csv(work / "source" / "items.csv", infer_schema=False)
     names = [*hostile, *items["title"].to_list()[len(hostile) :]]
-    rng.shuffle(names)
+    random.Random(seed).shuffle(names)
     items.with_columns(pl.Series("title", names)).write_csv(work / "source" / "items.csv")
     events = pl.read_csv(work / "source" / "interactions.csv", infer_schema=False)
     users = sorted(set(events["user"]))[: len(_PIECES)]
@@ -69,14 +88,12 @@ def _write_shop(work: Path, hostile: list[str], rng: random.Random) -> None:
     events.with_columns(pl.col("user").replace(odd)).write_csv(work / "source" / "interactions.csv")
 
 
-def _check_catalogue(count: Count, work: Path, hostile: list[str]) -> None:
+def _check_catalogue(count: Count, work: Path) -> None:
     """Titles come out of a CSV file as they were written, but for what cleaning takes away."""
-    kept = set(pl.read_parquet(work / "run" / "catalogue.parquet")["title"])
-    for title in hostile:
-        cleaned = clean_title(title)
-        count.check(
-            cleaned in kept and not any(raw in cleaned for raw in _CONTROLS), f"title {title[:99]!r}: {cleaned!r}"
-        )
+    written = dict(pl.read_csv(work / "source" / "items.csv", infer_schema=False).rows())
+    for item, title in pl.read_parquet(work / "run" / "catalogue.parquet").select("item", "title").rows():
+        safe = not any(raw in title for raw in _CONTROLS)
+        count.check(safe and title == clean_title(written[item]), f"{written[item][:99]!r} became {title[:99]!r}")
 
 
 def _check_interests(count: Count, folder: Path) -> None:
@@ -122,21 +139,6 @@ def _received(terminal: int) -> Iterator[bytes]:
             os.close(terminal)
             return
         yield part
-
-
-def _synthetic_report(folder: Path, hostile: list[str]) -> Path:
-    """A report with every title among its examples."""
-    from eimf_local.evaluation.report import write_report
-
-    build_grid(folder, n_users=20, seeds=(0,))
-    record = json.loads((folder / "grid.json").read_text("utf-8"))
-    example = record["interests"][0]["examples"][0]
-    record["interests"][0]["examples"] = [
-        {**example, "user": title, "titles": [title], "interests": [title]} for title in hostile
-    ]
-    (folder / "grid.json").write_text(json.dumps(record), "utf-8")
-    write_report(folder)
-    return folder / "report.html"
 
 
 def _check_page(count: Count, what: str, page: Path, hostile: list[str]) -> None:
