@@ -50,6 +50,13 @@ class _Linear(torch.autograd.Function):
         to_x, to_weight, to_bias = ctx.needs_input_grad
         return (
             product(gradient, weight.T) if to_x else None,
-            product(gradient.T, x.T) if to_weight else None,
+            _to_weight(gradient, x) if to_weight else None,
             gradient.sum(0) if to_bias else None,
         )
+
+
+def _to_weight(gradient: Tensor, x: Tensor) -> Tensor:
+    """``gradient.T @ x`` [n, k], written so that the narrower of the two is copied into row order."""
+    if gradient.shape[1] <= x.shape[1]:
+        return product(gradient.T, x.T)
+    return product(x.T, gradient.T).T.contiguous()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -25,12 +27,8 @@ def target_aware_readout(interests: Tensor, target: Tensor, mask: Tensor | None 
     ``interests`` [B, K, D], ``target`` [B, D], ``mask`` bool [B, K], True on interests that exist. Returns [B, D]; a
     row without any interest gives zero.
     """
-    logits = _dots(interests, target) * target.shape[1] ** -0.5  # [B, K]
-    if mask is None:
-        weights = torch.softmax(logits, dim=1)
-    else:  # the product is needed by rows without an interest only, which softmax makes uniform
-        weights = torch.softmax(logits.masked_fill(~mask, MASKED_LOGIT), dim=1) * mask
-    return _weighted(weights, interests)
+    read: Tensor = _TargetAwareReadout.apply(interests, target, mask)  # type: ignore[no-untyped-call]
+    return read
 
 
 def mean_readout(interests: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -39,6 +37,30 @@ def mean_readout(interests: Tensor, mask: Tensor | None = None) -> Tensor:
         return interests.mean(1)
     weights = mask.to(interests.dtype) / mask.sum(1, keepdim=True).clamp(min=1)  # [B, K]
     return _weighted(weights, interests)
+
+
+class _TargetAwareReadout(torch.autograd.Function):
+    """:func:`target_aware_readout` with its closed-form gradient, in half the operations that autograd takes."""
+
+    @staticmethod
+    def forward(ctx: Any, interests: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
+        logits = _dots(interests, target).mul_(target.shape[1] ** -0.5)  # [B, K]
+        if mask is None:
+            weights = torch.softmax(logits, dim=1)
+        else:  # the product is needed by rows without an interest only, which softmax makes uniform
+            weights = torch.softmax(logits.masked_fill_(~mask, MASKED_LOGIT), dim=1).mul_(mask)
+        ctx.save_for_backward(interests, target, weights)
+        return _weighted(weights, interests)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        interests, target, weights = ctx.saved_tensors
+        (gradient,) = gradients
+        to_logits = _dots(interests, gradient)  # of the weights, so far
+        to_logits = weights * (to_logits - (weights * to_logits).sum(1, keepdim=True)) * target.shape[1] ** -0.5
+        to_interests = weights.unsqueeze(2) * gradient.unsqueeze(1)
+        to_interests.addcmul_(to_logits.unsqueeze(2), target.unsqueeze(1))
+        return to_interests, _weighted(to_logits, interests), None
 
 
 def _dots(interests: Tensor, target: Tensor) -> Tensor:

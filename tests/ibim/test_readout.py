@@ -71,3 +71,9 @@ def test_one_interest_is_read_out_the_same_way_by_all(case):
     torch.testing.assert_close(hard_readout(one, target), one[:, 0])
     torch.testing.assert_close(target_aware_readout(one, target), one[:, 0])
     torch.testing.assert_close(mean_readout(one), one[:, 0])
+
+
+def test_target_aware_gradient_is_that_of_its_elementary_operations(case):
+    interests, target, mask = (part.requires_grad_() if part.is_floating_point() else part for part in case)
+    assert torch.autograd.gradcheck(target_aware_readout, (interests, target, None))
+    assert torch.autograd.gradcheck(target_aware_readout, (interests, target, mask))
