@@ -96,6 +96,7 @@ class ModelConfig(Section):
     interests: int = Field(4, ge=1)
     max_length: int = Field(20, ge=1)
     item_init: Literal["random", "text"] = "random"
+    item_std: float = Field(0.02, gt=0, description="standard deviation of the initial item table")
     dropout: float = Field(0.2, ge=0, lt=1)
     cloze_ratio: float = Field(0.2, gt=0, lt=1)
     capsule_axis: Literal["interests", "positions"] = "interests"

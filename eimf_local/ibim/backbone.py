@@ -15,6 +15,8 @@ from torch.nn import functional as F
 
 from ..errors import ConfigError
 
+ITEM_STD = 0.02  # of the initial item table
+
 
 class Cloze(NamedTuple):
     """History items that an encoder hid from itself, to be told from their context.
@@ -68,7 +70,7 @@ class Backbone(nn.Module):
         self.before_lookup: Callable[[Tensor], None] | None = None
         self.item_embedding = nn.Embedding(n_items + 1, dim, padding_idx=0)
         with torch.no_grad():
-            nn.init.normal_(self.item_embedding.weight, std=dim**-0.5)
+            nn.init.normal_(self.item_embedding.weight, std=ITEM_STD)
             self.item_embedding.weight[0] = 0
 
     @property

@@ -9,15 +9,14 @@ from ..errors import ConfigError
 
 
 def text_table(item_text: Tensor, dim: int) -> Tensor:
-    """PCA of the item text embeddings to D, rescaled by one scalar to the default initialisation's deviation.
+    """PCA of the item text embeddings to D, rescaled by one scalar to a standard deviation of 1.
 
     Args:
         item_text: float [N + 1, T]; row 0 (padding) is ignored.
         dim: D, at most T.
 
     Returns:
-        float32 [N + 1, D], row 0 zero, standard deviation 1/sqrt(D) over all other entries, columns by falling
-        variance. A component's sign makes its largest loading (the first of equals) positive, so that the table does
+        float32 [N + 1, D], row 0 zero, standard deviation 1 over all other entries, columns by falling variance. A component's sign makes its largest loading (the first of equals) positive, so that the table does
         not depend on the linear algebra library.
 
     Raises:
@@ -39,5 +38,5 @@ def text_table(item_text: Tensor, dim: int) -> Tensor:
     if not deviation > 0:
         raise ConfigError("item_init = text: all items have the same text embedding", hint="set model.item_init=random")
     table = torch.zeros(item_text.shape[0], dim)
-    table[1:] = (scores / deviation * dim**-0.5).float()
+    table[1:] = (scores / deviation).float()
     return table

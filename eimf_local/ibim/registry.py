@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError, unknown_name
-from .backbone import Backbone
+from .backbone import ITEM_STD, Backbone
 from .capsules import MIND, ComiRecDR
 from .comirec import REMI, ComiRecSA
 from .dnn import DNN
@@ -49,30 +49,34 @@ def build_backbone(
     interests: int,
     max_length: int,
     seed: int = 0,
+    item_std: float = ITEM_STD,
     item_text: Tensor | None = None,
     **options: Any,
 ) -> Backbone:
     """A freshly initialised backbone, on the CPU; the same (arguments, seed) give the same weights.
 
-    ``item_text`` float [N + 1, T], if given, initialises the item table of a trainable backbone
-    (:func:`~eimf_local.ibim.initialisation.text_table`) in place of N(0, 1/sqrt(D)). ``options`` are those that the
-    kind names (:attr:`Backbone.options`). The global generator is left as it was. An unknown name is a
+    A trainable backbone's item table starts from N(0, ``item_std``), or, with ``item_text`` float [N + 1, T], from
+    :func:`~eimf_local.ibim.initialisation.text_table` at the same deviation. ``options`` are those that the kind names
+    (:attr:`Backbone.options`). The global generator is left as it was. An unknown name is a
     :class:`ConfigError`.
     """
     kind = backbone_kind(name)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         backbone = kind(n_items=n_items, dim=dim, interests=interests, max_length=max_length, **options)
-    if item_text is not None and backbone.trainable:
-        _initialise_from_text(backbone, item_text)
+    if backbone.trainable:
+        with torch.no_grad():
+            if item_text is None:
+                backbone.item_embedding.weight.mul_(item_std / ITEM_STD)
+            else:
+                backbone.item_embedding.weight.copy_(_text_table(backbone, item_text) * item_std)
     return backbone
 
 
-def _initialise_from_text(backbone: Backbone, item_text: Tensor) -> None:
+def _text_table(backbone: Backbone, item_text: Tensor) -> Tensor:
     if item_text.shape[0] != backbone.n_items + 1:
         raise ConfigError(
             f"item text embeddings have {item_text.shape[0]} rows for {backbone.n_items} items and padding",
             hint="encode the texts of the dataset that is trained on",
         )
-    with torch.no_grad():
-        backbone.item_embedding.weight.copy_(text_table(item_text, backbone.dim))
+    return text_table(item_text, backbone.dim)

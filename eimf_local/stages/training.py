@@ -155,8 +155,9 @@ def _run_settings(config: Config, interests: Interests | None) -> dict[str, Any]
 
 def _backbone_settings(config: Config) -> dict[str, Any]:
     """The settings of the chosen backbone; other backbones' take no part, and are not recorded."""
-    options = backbone_kind(config.model.backbone).options
-    return config.model.model_dump(include={"dim", "interests", "max_length", *options})
+    kind = backbone_kind(config.model.backbone)
+    learned = {"item_std"} if kind.trainable else set()
+    return config.model.model_dump(include={"dim", "interests", "max_length", *learned, *kind.options})
 
 
 def _fit(
