@@ -16,8 +16,9 @@ def text_table(item_text: Tensor, dim: int) -> Tensor:
         dim: D, at most T.
 
     Returns:
-        float32 [N + 1, D], row 0 zero, standard deviation 1 over all other entries, columns by falling variance. A component's sign makes its largest loading (the first of equals) positive, so that the table does
-        not depend on the linear algebra library.
+        float32 [N + 1, D], row 0 zero, standard deviation 1 over all other entries, columns by falling variance. A
+        component's sign makes its largest loading (the first of equals) positive, so that the table does not depend
+        on the linear algebra library.
 
     Raises:
         ConfigError: D exceeds T, or all texts have the same embedding.

@@ -145,6 +145,13 @@ _ALL = (
         against="remi",
     ),
     Condition(
+        "wide-init",
+        "REMI, item table initialised six times as wide",
+        "control",
+        {"model": {"backbone": "remi", "item_std": 0.125}},
+        against="remi",
+    ),
+    Condition(
         "text-init",
         "REMI, item table initialised from text, no ESIM",
         "control",

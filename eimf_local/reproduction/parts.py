@@ -66,7 +66,8 @@ _ALL = (
     Part(
         "controls",
         "Controls",
-        (*_BASE, "shuffled", "titles", "kmeans", "random", "gamma-zero", "item-text", "text-init", "text-init-eimf"),
+        (*_BASE, "shuffled", "titles", "kmeans", "random", "gamma-zero", "item-text", "wide-init", "text-init",
+         "text-init-eimf"),
     ),
     Part(
         "text-tables",

@@ -59,7 +59,7 @@ def test_a_condition_takes_the_searched_settings_of_its_model() -> None:
     config = build_config({"tuned": found})
     applied = {name: condition.apply(config, seed=0) for name, condition in CONDITIONS.items()}
     assert {name for name, one in applied.items() if one.train.learning_rate == 0.003} == {
-        "remi", "gamma-zero", "item-text", "text-init"
+        "remi", "gamma-zero", "item-text", "wide-init", "text-init"
     }  # fmt: skip
     assert applied["eimf"].objective.gamma == applied["shuffled"].objective.gamma == 0.3
     assert applied["text-init-eimf"].loss.hard_negative_beta == 1

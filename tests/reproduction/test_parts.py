@@ -72,4 +72,4 @@ def test_an_unknown_name_in_a_preset_is_refused_and_the_nearest_named(setting: s
 @pytest.mark.parametrize("name", preset_names())
 def test_presets_always_bring_the_controls(name: str) -> None:
     names = {condition.name for condition in chosen(load_config(name)).conditions}
-    assert {"shuffled", "titles", "kmeans", "random", "gamma-zero", "item-text", "text-init"} <= names
+    assert {"shuffled", "titles", "kmeans", "random", "gamma-zero", "item-text", "wide-init", "text-init"} <= names
