@@ -5,7 +5,7 @@ RUNS ?= runs
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce test check bench bench-scale bench-recbole campaign docs results model model-eval bundle dist clean
+.PHONY: help install reproduce test check bench bench-scale bench-recbole campaign docs results cells model model-eval bundle dist clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -60,10 +60,15 @@ campaign: install ## kill, alter, starve, fuzz and feed rubbish, and count what 
 docs: install ## regenerate docs/cli.md from --help
 	$(BIN)/python -m tests.cli_docs
 
-results: install ## write docs/results.md from finished grids: make results GRIDS="runs/office runs/ml-1m"
-	$(BIN)/python -c 'import sys; from pathlib import Path; from eimf_local.evaluation.report import write_results_page; \
-		write_results_page([Path(grid) for grid in sys.argv[1:]], Path("docs/results.md"), \
-		sorted(Path("docs/results").glob("*.md")))' $(GRIDS)
+results: install ## keep finished grids in docs/results/cells and write docs/results.md: make results [GRIDS="runs/office"]
+	set -e; for grid in $(GRIDS); do \
+		$(BIN)/python -m eimf_local.reproduction.cell_records keep $$grid docs/results/cells/$$(basename $$grid); done
+	$(BIN)/python -c 'from pathlib import Path; from eimf_local.evaluation.report import write_results_page; \
+		here = Path("docs/results"); write_results_page(sorted((here / "cells").iterdir()), Path("docs/results.md"), \
+		sorted(here.glob("*.md")))'
+
+cells: install ## put the cells kept in docs/results/cells into a grid's folder, to go on from there: make cells GRID=runs/office
+	$(BIN)/python -m eimf_local.reproduction.cell_records restore docs/results/cells/$(notdir $(GRID)) $(GRID)
 
 model: install ## train the bundled GGUF from scratch on two cores; an interrupted training goes on
 	$(BIN)/python -m eimf_local_models.builder --out build/model

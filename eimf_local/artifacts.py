@@ -162,12 +162,19 @@ def check_output(path: Path, kind: str) -> None:
 
 
 def write(
-    path: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[str, str], fill: Callable[[Path], None]
+    path: Path,
+    kind: str,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    fill: Callable[[Path], None],
+    *,
+    versions: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Build an artefact: ``fill`` writes files into the directory it is given; then all appear at once at ``path``.
 
     An artefact of the same kind at ``path`` is replaced; anything else there is refused. If ``fill`` raises, nothing
-    remains. What a killed process left behind is cleared away, or put back, first.
+    remains. What a killed process left behind is cleared away, or put back, first. ``versions``: "version" and
+    "packages" that computed it, if not these.
     """
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     with storage_errors(path):
@@ -176,7 +183,7 @@ def write(
         partial.mkdir(parents=True)
         try:
             fill(partial)
-            _seal(partial, kind, config, inputs)
+            _seal(partial, kind, config, inputs, versions or {})
             _swap(partial, path)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
@@ -336,7 +343,9 @@ def _broken(path: Path, kind: str, what: str) -> ArtifactError:
     return ArtifactError(f"{path} {what}", hint=f"delete it and build the {kind} again with '{REBUILT_BY[kind]}'")
 
 
-def _seal(partial: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+def _seal(
+    partial: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[str, str], versions: Mapping[str, Any]
+) -> None:
     names = sorted(str(file.relative_to(partial)) for file in partial.rglob("*") if file.is_file())
     mode = 0o666 & ~_umask()
     for name in names:
@@ -348,6 +357,7 @@ def _seal(partial: Path, kind: str, config: Mapping[str, Any], inputs: Mapping[s
         "schema": SCHEMA_VERSION,
         "version": __version__,
         "packages": dict(computing_versions()),
+        **versions,
         "fingerprint": fingerprint_of(kind, config, inputs),
         "config": dict(config),
         "inputs": dict(inputs),

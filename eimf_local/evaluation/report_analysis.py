@@ -227,6 +227,7 @@ def _row(condition: Condition, by_name: dict[str, Condition], dataset: str | Non
     model, runs, record = _paper_model(condition, by_name), condition.runs, condition.record
     intervals = mean_intervals(condition.values(COLUMNS)) if runs else []
     best = [run.metrics.best_step for run in runs if run.metrics.best_step is not None]
+    cosines = [run.metrics.interest_cosine for run in runs if run.metrics.interest_cosine is not None]
     return ResultRow(
         name=record.name,
         label=record.label,
@@ -240,7 +241,7 @@ def _row(condition: Condition, by_name: dict[str, Condition], dataset: str | Non
         best_step=float(np.mean(best)) if best else None,
         steps=float(np.mean([run.metrics.steps for run in runs])) if runs else 0.0,
         n_parameters=runs[0].metrics.n_parameters if runs else 0,
-        interest_cosine=record.interest_cosine,
+        interest_cosine=float(np.mean(cosines)) if cosines else None,
         trials=record.trials,
     )
 

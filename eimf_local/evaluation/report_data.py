@@ -116,7 +116,6 @@ class FailedRun:
 class ConditionRecord:
     """A model of the grid. ``backbone`` names the condition it is compared with, ``interests`` a set of interests.
 
-    ``interest_cosine``: mean cosine between a test user's K interests, over runs; None for a single interest.
     ``trials``: of the search that chose its settings; None without one. ``seconds``: mean over runs.
     """
 
@@ -127,7 +126,6 @@ class ConditionRecord:
     interests: str | None
     runs: list[str]
     failed: list[FailedRun]
-    interest_cosine: float | None = None
     trials: int | None = None
     seconds: float = 0.0
 
@@ -228,13 +226,17 @@ class GridRecord:
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """A run's ``metrics.json``: means over test and valid users, and its steps (0: closed form)."""
+    """A run's ``metrics.json``: means over test and valid users, and its steps (0: closed form).
+
+    ``interest_cosine``: mean cosine between a test user's K interests; None for a single interest.
+    """
 
     test: dict[str, float]
     valid: dict[str, float]
     best_step: int | None
     steps: int
     n_parameters: int
+    interest_cosine: float | None = None
 
 
 @dataclass(frozen=True)

@@ -81,12 +81,11 @@ def condition_records(
     out: Path,
     seeds: Sequence[int],
     failures: Mapping[tuple[str, int], str],
-    cosines: Mapping[str, float | None],
     trials: Mapping[str, int],
 ) -> list[dict[str, Any]]:
     """The ``conditions`` of grid.json: every row with a finished or a failed run.
 
-    ``cosines`` gives each row's mean cosine between a user's interests; ``trials`` the searched models' trials.
+    ``trials``: the searched models' numbers of trials.
     """
     records = []
     for row in rows:
@@ -103,7 +102,6 @@ def condition_records(
                 "interests": row.interests.name if row.interests else None,
                 "runs": runs,
                 "failed": failed,
-                "interest_cosine": cosines.get(row.name),
                 "trials": trials.get(row.condition.model),
                 "seconds": fmean(training_seconds(out / run) for run in runs) if runs else 0.0,
             }

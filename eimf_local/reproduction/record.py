@@ -9,17 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..artifacts import digest_of
 from ..config import Config
 from ..esim.interests import path_counts
-from ..evaluation.protocol import histories_of, interest_cosine
-from ..ibim.storage import load_model
 from ..stages.datasets import OpenDataset, dataset_name
 from ..stages.interests import Interests, exemplar_titles
 from .conditions import Condition
-from .grid import Row, finished_seeds, run_path
+from .grid import Row, finished_seeds
 from .interest_sets import InterestSets, users_of
 from .parts import Choice
 
@@ -127,30 +123,6 @@ def missing_reasons(conditions: Sequence[Condition], sets: InterestSets, *, titl
         elif condition.interests in sets.missing:
             reasons[condition.name] = sets.missing[condition.interests]
     return reasons
-
-
-def interest_cosines(
-    out: Path,
-    rows: Sequence[Row],
-    dataset: OpenDataset,
-    *,
-    seeds: Sequence[int],
-    failures: Mapping[tuple[str, int], str],
-) -> dict[str, float | None]:
-    """Each row's mean cosine between a test user's interests, over its finished runs."""
-    found: dict[str, float | None] = {}
-    for row in rows:
-        if not (done := finished_seeds(out, row, seeds, failures)):
-            found[row.name] = None
-            continue
-        values = []
-        for seed in done:
-            model = load_model(out / run_path(row.name, seed))
-            histories = histories_of(dataset.data, dataset.split.test, max_length=model.max_length)
-            values.append(interest_cosine(model, torch.from_numpy(histories)))
-        known = [value for value in values if value is not None]
-        found[row.name] = sum(known) / len(known) if known else None
-    return found
 
 
 def changed_settings(config: Config) -> dict[str, Any]:

@@ -172,7 +172,6 @@ def _record(
     order, seeds = ground.order, ground.seeds
     failures = fates.failures
     impossible = record.missing_reasons(ground.choice.conditions, ground.sets, titles=ground.item_text is not None)
-    cosines = record.interest_cosines(order.out, ground.rows, ground.dataset, seeds=seeds, failures=failures)
     return {
         "dataset": record.dataset_record(ground.dataset),
         "interests": judged,
@@ -189,7 +188,6 @@ def _record(
             out=order.out,
             seeds=seeds,
             failures=failures,
-            cosines=cosines,
             trials={name: found.trials for name, found in order.config.tuned.items()},
         ),
         "parts": record.parts_record(ground.choice),

@@ -29,7 +29,7 @@ from ..data.dataset import EvaluationUsers, Float32
 from ..errors import ConfigError
 from ..esim.encoder import TextEncoder
 from ..evaluation.metrics import CUTOFFS, per_user
-from ..evaluation.protocol import histories_of, labels_of, top_k
+from ..evaluation.protocol import histories_of, interest_cosine, labels_of, top_k
 from ..ibim.backbone import Backbone
 from ..ibim.registry import backbone_kind, build_backbone
 from ..ibim.storage import save_model
@@ -238,6 +238,7 @@ def _write_evaluation(folder: Path, dataset: OpenDataset, trained: _Trained) -> 
         "steps": result.steps,
         "stopped_by": result.stopped_by,
         "n_parameters": n_parameters,
+        "interest_cosine": interest_cosine(backbone, histories),
     }
     write_json(folder / "metrics.json", metrics)
     write_json(folder / TIMING, {"seconds": round(seconds, 3)})
