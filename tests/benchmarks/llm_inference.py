@@ -298,14 +298,14 @@ def many(count: int) -> bool:
 
 
 @llama_cpp.llama_log_callback
-def _silent(level: int, text: bytes, user_data: object) -> None:
+def silent(level: int, text: bytes, user_data: object) -> None:
     """llama.cpp's own log."""
 
 
 def main() -> int:
     """Measure, print, and compare with the limits."""
     options = _options()
-    llama_cpp.llama_log_set(_silent, None)
+    llama_cpp.llama_log_set(silent, None)
     if options.many:
         return 0 if many(options.many) else 1
     if not options.model_file.exists():
