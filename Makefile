@@ -64,7 +64,7 @@ results: install ## keep finished grids in docs/results/cells and write docs/res
 	set -e; for grid in $(GRIDS); do \
 		$(BIN)/python -m eimf_local.reproduction.cell_records keep $$grid docs/results/cells/$$(basename $$grid); done
 	$(BIN)/python -c 'from pathlib import Path; from eimf_local.evaluation.report import write_results_page; \
-		here = Path("docs/results"); write_results_page(sorted((here / "cells").iterdir()), Path("docs/results.md"), \
+		here = Path("docs/results"); write_results_page(sorted((here / "cells").glob("*/")), Path("docs/results.md"), \
 		sorted(here.glob("*.md")))'
 
 cells: install ## put the cells kept in docs/results/cells into a grid's folder, to go on from there: make cells GRID=runs/office

@@ -27,7 +27,7 @@ from .versions import computing_versions
 
 SCHEMA_VERSION = 2
 RECORD = "artifact.json"
-TIMING = "timing.json"  # what may differ between two runs of the same work: "seconds"
+TIMING = "timing.json"  # seconds, which differ between two runs of the same work
 # The command that rebuilds each kind, named in every error about it.
 REBUILT_BY = {
     "dataset": "eimf-local prepare",

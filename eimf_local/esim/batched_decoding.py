@@ -252,9 +252,10 @@ class BatchedDecoder:
         return self._context.decode(chunk, range(start, start + len(chunk)), [slot] * len(chunk), outputs)
 
     def _close_gaps(self) -> None:
-        """Move answers under way to the front, then prompts that are read, in the order in which they came.
+        """Fill free slots: with the last answers under way, else with prompts that are read, in their order.
 
-        llama.cpp decodes sequences that are not consecutive in passes of their own.
+        So answers come to lie in front, for llama.cpp decodes sequences that are not consecutive in passes of their
+        own. Where no slot is free, an answer behind a prompt that is still read stays there.
         """
         for gap in range(len(self._slots)):
             above = [(slot, decoding) for slot, decoding in enumerate(self._slots) if decoding and slot > gap]

@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from ..data.dataset import Dataset, EvaluationUsers, Int64
 from ..errors import ConfigError
 
+BLOCK = 512  # users at once
+
 
 class Encoder(Protocol):
     """What ranking needs of a backbone."""
@@ -47,7 +49,7 @@ def labels_of(dataset: Dataset, users: EvaluationUsers) -> list[Int64]:
     return [np.unique(dataset.sequence[start:stop]).astype(np.int64) for start, stop in bounds]
 
 
-def top_k(backbone: Encoder, histories: torch.Tensor, *, k: int, block: int = 512) -> Int64:
+def top_k(backbone: Encoder, histories: torch.Tensor, *, k: int, block: int = BLOCK) -> Int64:
     """The k best items for each history, best first.
 
     An item's score is the largest inner product with any of the user's interests. Padding is never ranked, seen
@@ -81,14 +83,17 @@ def interest_cosine(backbone: Encoder, histories: torch.Tensor) -> float | None:
         backbone: as for :func:`top_k`.
         histories: int64 [n, L].
     """
+    total = 0.0
     with _evaluating(backbone), torch.no_grad():
-        interests = F.normalize(backbone.encode(histories, histories > 0), dim=-1)  # [n, K, D]
-    n_interests = interests.shape[1]
-    if n_interests == 1:
-        return None
-    cosines = interests @ interests.transpose(1, 2)  # [n, K, K]; the diagonal's ones are taken off
-    pairs = n_interests * (n_interests - 1)
-    return float(((cosines.sum(dim=(1, 2)) - n_interests) / pairs).mean())
+        for part in torch.split(histories.to(backbone.item_vectors().device), BLOCK):
+            interests = backbone.encode(part, part > 0)  # [B, K, D]
+            n_interests = interests.shape[1]
+            if n_interests == 1:
+                return None
+            units = F.normalize(interests, dim=-1)
+            cosines = units @ units.transpose(1, 2)  # [B, K, K]; the diagonal's ones are taken off
+            total += float((cosines.sum(dim=(1, 2), dtype=torch.float64) - n_interests).sum())
+    return total / (len(histories) * n_interests * (n_interests - 1))
 
 
 @contextmanager

@@ -300,6 +300,7 @@ def numbers_digest(record: Mapping[str, Any]) -> str:
     """Digest of what a grid's numbers are computed from: ``grid.json`` without when, where and how fast it was run."""
     kept = {key: value for key, value in record.items() if key not in _CIRCUMSTANCES}
     kept["conditions"] = [{**one, "seconds": None} for one in record["conditions"]]
+    kept["interests"] = [{**one, "folder": None} for one in record["interests"]]
     return digest_of(kept)
 
 

@@ -22,72 +22,84 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..artifacts import Artifact, load, write, write_json, write_text
-from ..errors import ArtifactError, EimfError
-from .folder import MADE_WITH, STAGES
+from ..artifacts import SCHEMA_VERSION, Artifact, load, locked, write, write_json, write_text
+from ..errors import ArtifactError, EimfError, InputError
+from .folder import MADE_WITH, STAGES, claim
 
 _USERS = "users.json"
-_REPORT = ("grid.json", "metrics.json")  # of the grid, from which the page of results is made
-_OWN = (STAGES, MADE_WITH)  # of the grid, by which it knows itself
+_GRID = ("grid.json", "metrics.json", STAGES, MADE_WITH)  # of the grid: for the page of results, and to go on
 _KEPT = ("metrics.json", "timing.json")
 
 
 def keep_cells(grid: Path, out: Path) -> int:
     """Write OUT/CONDITION/seed-N.json for each finished run of a grid folder; returns how many there are.
 
-    Beside them OUT/users.json, and the grid's own small files.
-
-    Raises :class:`ArtifactError` where a run is damaged, or ranks for other users than the rest.
+    Beside them OUT/users.json, and the grid's own small files. Raises :class:`ArtifactError` where a run is damaged or
+    ranks for other users than the rest, kept ones too, and :class:`InputError` where there is no finished grid.
     """
-    users: list[str] | None = None
-    count = 0
-    for folder in sorted((grid / "runs").glob("*/seed-*/artifact.json")):
-        run = load(folder.parent, "run")
+    folders = [record.parent for record in sorted((grid / "runs").glob("*/seed-*/artifact.json"))]
+    if not folders or not all((grid / name).exists() for name in _GRID):
+        raise InputError(f"{grid} is no finished grid", hint="give a folder that 'eimf-local reproduce' reported on")
+    users = json.loads((out / _USERS).read_text("utf-8")) if (out / _USERS).exists() else None
+    for folder in folders:
+        run = load(folder, "run")
         table = pl.read_parquet(run.file("per_user.parquet"))
         mine = table["user"].to_list()
         if users not in (None, mine):
-            raise ArtifactError(
-                f"{run.path} ranks for other users than the runs before it", hint="keep each grid apart"
-            )
-        users = mine
-        write_json(_made(out / run.path.parent.name) / f"{run.path.name}.json", _cell(run, table.drop("user")))
-        count += 1
-    if users is not None:
-        write_json(out / _USERS, users)
-    for name in (*_REPORT, *_OWN):
-        if (grid / name).exists():
-            write_json(out / name, json.loads((grid / name).read_text("utf-8")))
-    return count
+            raise ArtifactError(f"{folder} ranks for other users than the runs kept in {out}", hint="keep grids apart")
+        if users is None:
+            users = mine
+            write_json(_made(out) / _USERS, users)
+        write_json(_made(out / folder.parent.name) / f"{folder.name}.json", _cell(run, table.drop("user")))
+    for name in _GRID:
+        write_text(out / name, (grid / name).read_text("utf-8"))
+    return len(folders)
 
 
 def restore_cells(cells: Path, grid: Path) -> int:
     """Put the runs that :func:`keep_cells` wrote into a grid folder, those that are not there yet; how many were put.
 
-    Raises :class:`ArtifactError` where a file is damaged.
+    Raises :class:`ArtifactError` where a file is damaged or of another version, or the folder holds another grid or
+    something else, and :class:`InputError` where nothing was kept.
     """
-    count = 0
-    for path in sorted(cells.glob("*/seed-*.json")):
-        out = grid / "runs" / path.parent.name / path.stem
-        if out.exists():
-            continue
-        try:
-            cell, users = (json.loads(file.read_text("utf-8")) for file in (path, cells / _USERS))
-            table = _table(cell["per_user"], users)
-            versions = {key: cell[key] for key in ("version", "packages")}
-            write(out, "run", cell["config"], cell["inputs"], partial(_fill, cell, table), versions=versions)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, lzma.LZMAError) as error:
-            raise ArtifactError(f"{path} is damaged ({error})", hint="fetch it again, or delete it") from None
-        count += 1
-    for name in _OWN:
-        if (cells / name).exists() and not (grid / name).exists():
-            write_text(_made(grid) / name, (cells / name).read_text("utf-8"))
-    return count
+    kept = sorted(cells.glob("*/seed-*.json"))
+    if not kept:
+        raise InputError(f"{cells} holds no kept cells", hint="check the path")
+    claim(grid)
+    with locked(grid, grid):
+        made_with = grid / MADE_WITH
+        if made_with.exists() and made_with.read_bytes() != (cells / MADE_WITH).read_bytes():
+            raise ArtifactError(f"{grid} is a grid of another configuration than {cells}", hint="give another folder")
+        for name in (STAGES, MADE_WITH):  # first: a folder without them is taken for somebody else's
+            if not (grid / name).exists():
+                write_text(grid / name, (cells / name).read_text("utf-8"))
+        new = [path for path in kept if not _run_folder(grid, path).exists()]
+        for path in new:
+            _restore(path, _run_folder(grid, path))
+    return len(new)
+
+
+def _run_folder(grid: Path, cell: Path) -> Path:
+    return grid / "runs" / cell.parent.name / cell.stem
+
+
+def _restore(path: Path, out: Path) -> None:
+    try:
+        cell, users = (json.loads(file.read_text("utf-8")) for file in (path, path.parents[1] / _USERS))
+        if cell["schema"] != SCHEMA_VERSION:
+            raise ArtifactError(f"{path} was kept by another version", hint="run this cell again")
+        versions = {key: cell[key] for key in ("version", "packages")}
+        fill = partial(_fill, cell, _table(cell["per_user"], users))
+        write(out, "run", cell["config"], cell["inputs"], fill, versions=versions)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, lzma.LZMAError) as error:
+        raise ArtifactError(f"{path} is damaged ({error})", hint="fetch it again, or delete it") from None
 
 
 def _cell(run: Artifact, values: pl.DataFrame) -> dict[str, Any]:
     kept = {name.removesuffix(".json"): json.loads(run.file(name).read_text("utf-8")) for name in _KEPT}
     packed = lzma.compress(values.to_numpy().astype("<f8").T.tobytes(), preset=9)
     return {
+        "schema": SCHEMA_VERSION,
         "config": run.config,
         "inputs": run.inputs,
         "version": run.version,

@@ -146,7 +146,7 @@ _ALL = (
     ),
     Condition(
         "wide-init",
-        "REMI, item table initialised six times as wide",
+        "REMI, item table initialised with deviation .125",
         "control",
         {"model": {"backbone": "remi", "item_std": 0.125}},
         against="remi",

@@ -60,12 +60,12 @@ class Recommender:
 
     @classmethod
     def load(cls, run: Path, *, expected_users: int = 1) -> Recommender:
-        """Open a run directory; raises :class:`ArtifactError` where it is missing or altered."""
-        folder = load(run, "run").path
-        catalogue = pl.read_parquet(folder / CATALOGUE)
-        histories = pl.read_parquet(folder / HISTORIES)
+        """Open a run directory; raises :class:`ArtifactError` where it is missing, altered, or kept without weights."""
+        artifact = load(run, "run")
+        catalogue = pl.read_parquet(artifact.file(CATALOGUE))
+        histories = pl.read_parquet(artifact.file(HISTORIES))
         return cls(
-            load_model(folder),
+            load_model(artifact.path),
             catalogue["item"].to_list(),
             catalogue["title"].to_list(),
             dict(zip(histories["user"].to_list(), histories["history"].to_list(), strict=True)),

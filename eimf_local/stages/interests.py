@@ -450,7 +450,7 @@ def _contents(
     def fill(folder: Path) -> None:
         with storage_errors(folder):
             write_text(folder / "interests.jsonl", to_jsonl(records))
-            write_json(folder / TIMING, {"seconds": round(sum(seconds.values()), 4), "users": seconds})
+            write_json(folder / TIMING, {"users": seconds})
             write_text(folder / "exemplars.json", json.dumps(choice, indent=1) + "\n")
             assignment.write_parquet(folder / "assignment.parquet")
             user_map.write_parquet(folder / "map.parquet")

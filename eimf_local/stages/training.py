@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +25,7 @@ from ..artifacts import (
 )
 from ..config import Config
 from ..data.dataset import EvaluationUsers, Float32
-from ..errors import ConfigError
+from ..errors import ArtifactError, ConfigError
 from ..esim.encoder import TextEncoder
 from ..evaluation.metrics import CUTOFFS, per_user
 from ..evaluation.protocol import histories_of, interest_cosine, labels_of, top_k
@@ -81,7 +80,6 @@ def train(
     with unfinished_work(out, identity) as work:
         if any(work.glob("checkpoint-*")):
             reporter.say(f"going on from the last checkpoint in {work}")
-        started = time.perf_counter()
         backbone, result, n_parameters = _fit(
             dataset,
             interests=interests,
@@ -91,7 +89,7 @@ def train(
             config=config,
             reporter=reporter,
         )
-        trained = _Trained(backbone, result, n_parameters, seconds=time.perf_counter() - started)
+        trained = _Trained(backbone, result, n_parameters)
         return _store(out, settings, inputs, dataset, trained)
 
 
@@ -103,12 +101,11 @@ def is_trained(
 
 
 class _Trained(NamedTuple):
-    """What training left: the best backbone, how it went, its size, and the wall time of this process."""
+    """What training left: the best backbone, how it went, and its size."""
 
     backbone: Backbone
     result: TrainingResult
     n_parameters: int
-    seconds: float
 
 
 def _store(
@@ -225,7 +222,7 @@ def _validator(dataset: OpenDataset, users: EvaluationUsers, max_length: int) ->
 
 
 def _write_evaluation(folder: Path, dataset: OpenDataset, trained: _Trained) -> None:
-    backbone, result, n_parameters, seconds = trained
+    backbone, result, n_parameters = trained
     test = dataset.split.test
     histories = torch.from_numpy(histories_of(dataset.data, test, max_length=backbone.max_length))
     values = per_user(top_k(backbone, histories, k=max(CUTOFFS)), labels_of(dataset.data, test))
@@ -241,15 +238,20 @@ def _write_evaluation(folder: Path, dataset: OpenDataset, trained: _Trained) -> 
         "interest_cosine": interest_cosine(backbone, histories),
     }
     write_json(folder / "metrics.json", metrics)
-    write_json(folder / TIMING, {"seconds": round(seconds, 3)})
+    write_json(folder / TIMING, {"seconds": round(result.curves[-1]["seconds"], 3)})
     curves = [{("loss" if key == "terms" else key): value for key, value in row.items()} for row in result.curves]
     write_text(folder / "curves.jsonl", "".join(json.dumps(row) + "\n" for row in curves))
 
 
 def training_seconds(run: Path) -> float:
-    """Seconds that a finished run's training took, over all its resumptions."""
-    timing: dict[str, float] = json.loads((run / TIMING).read_text("utf-8"))
-    return timing["seconds"]
+    """Seconds that a finished run's training and its evaluations took, over all resumptions.
+
+    Raises :class:`ArtifactError` where the run's record of them is missing or damaged.
+    """
+    try:
+        return float(json.loads((run / TIMING).read_text("utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{run / TIMING} is missing or damaged ({error})", hint=f"delete {run} and go on") from None
 
 
 def _write_serving(folder: Path, dataset: OpenDataset) -> None:

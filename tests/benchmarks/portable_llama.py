@@ -21,7 +21,7 @@ SLOTS, ROUNDS = 16, 3
 def main() -> int:
     """Measure both and print the ratios."""
     options = _options()
-    if options.child:
+    if options.wheel is None:
         print(json.dumps(_rates(options.model_file)))
         return 0
     with tempfile.TemporaryDirectory() as folder:
@@ -30,7 +30,7 @@ def main() -> int:
         found: dict[str, list[dict[str, float]]] = {"compiled here": [], "portable": []}
         for _ in range(ROUNDS):
             for name, path in (("compiled here", "."), ("portable", f"{folder}{os.pathsep}.")):
-                command = [sys.executable, "-m", "tests.benchmarks.portable_llama", "--child"]
+                command = [sys.executable, "-m", "tests.benchmarks.portable_llama"]
                 command += ["--model-file", str(options.model_file)]
                 environment = {**os.environ, "PYTHONPATH": path}
                 done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
@@ -64,9 +64,8 @@ def _rates(model: Path) -> dict[str, float]:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--wheel", type=Path)
+    parser.add_argument("--wheel", type=Path, help="without it: the rates of the build that is imported, as JSON")
     parser.add_argument("--model-file", type=Path, default=Path("build/bench/random-qwen2.5-0.5b-q4_0.gguf"))
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 

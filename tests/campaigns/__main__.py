@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import shutil
 import sys
@@ -18,6 +19,9 @@ from .harness import STAGES, Count, cli, write_source
 def main() -> int:
     """Run what was asked for, print each count as it comes, then what was lost."""
     options = _options()
+    if (not options.only or "fuzz" in options.only) and importlib.util.find_spec("atheris") is None:
+        print("error: atheris is not there \u2014 run 'make campaign', which gets it, or name others by --only")
+        return 1
     print(f"seed {options.seed}")
     lost: list[str] = []
     with tempfile.TemporaryDirectory() as name:

@@ -147,6 +147,8 @@ def _check_page(count: Count, what: str, page: Path, hostile: list[str]) -> None
     foreign = _Page(text).foreign
     count.check(not foreign, f"{what} has {foreign[:3]}")
     count.check(not any(raw in text for raw in _RAW), f"{what} has control characters")
+    for number in range(len(hostile)):
+        count.check(re.search(rf"\bUser {number}\b", text) is not None, f"{what} lacks title {number}")
     browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if browser is None:
         return
@@ -161,8 +163,6 @@ def _check_page(count: Count, what: str, page: Path, hostile: list[str]) -> None
     seen = _Page(done.stdout)
     ran = "owned" in seen.attributes_of_root
     count.check(done.returncode == 0 and not ran and not seen.foreign, f"{what} in {browser}: {seen.foreign[:3]}")
-    for number in range(len(hostile)):
-        count.check(re.search(rf"\bUser {number}\b", done.stdout) is not None, f"{what} lacks title {number}")
 
 
 class _Page(html.parser.HTMLParser):

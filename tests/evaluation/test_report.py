@@ -11,7 +11,7 @@ import pytest
 from eimf_local.errors import ArtifactError
 from eimf_local.evaluation.report import write_report, write_results_page
 from eimf_local.evaluation.report_analysis import Results, analyse
-from eimf_local.evaluation.report_data import load_grid, parse
+from eimf_local.evaluation.report_data import load_grid, numbers_digest, parse
 from eimf_local.evaluation.significance import holm, mean_interval, paired_difference
 
 from .grids import build_grid
@@ -318,6 +318,17 @@ def test_results_page_when_a_grid_has_no_report_or_an_older_one(small_grid, tmp_
     with pytest.raises(ArtifactError, match=r"another grid\.json"):
         write_results_page([small_grid], tmp_path / "results.md")
     assert not (tmp_path / "results.md").exists()
+
+
+def test_when_where_and_how_fast_a_grid_was_run_is_no_part_of_its_numbers(grid_folder):
+    record = json.loads((grid_folder / "grid.json").read_text())
+    digest = numbers_digest(record)
+    circumstances = {"date": "2030-01-01", "commit": "f" * 12, "machine": "another", "stages": [], "command": "x"}
+    assert numbers_digest({**record, **circumstances}) == digest
+    conditions = [{**one, "seconds": 1e6} for one in record["conditions"]]
+    interests = [{**one, "folder": "../elsewhere"} for one in record["interests"]]
+    assert numbers_digest({**record, "conditions": conditions, "interests": interests}) == digest
+    assert numbers_digest({**record, "seeds": [7]}) != digest
 
 
 def joined(path):

@@ -14,12 +14,14 @@ from polars.testing import assert_frame_equal
 
 from eimf_local.artifacts import load, sha256_file
 from eimf_local.config import load_config
-from eimf_local.errors import ArtifactError
+from eimf_local.errors import ArtifactError, InputError
 from eimf_local.esim.encoder import DEFAULT_ENCODER
 from eimf_local.progress import Reporter
 from eimf_local.reproduction.cell_records import keep_cells, restore_cells
 from eimf_local.reproduction.ground import Order
 from eimf_local.reproduction.run import reproduce
+from eimf_local.serving.recommend import Recommender
+from eimf_local.stages.training import training_seconds
 
 SETTINGS = [
     *("train.max_steps=20", "train.evaluate_every=10", "reproduce.seeds=2"),
@@ -76,7 +78,9 @@ def test_a_damaged_cell_is_named(grid: Path, tmp_path: Path, damage: str) -> Non
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_runs_of_other_users_are_refused(grid: Path, tmp_path: Path) -> None:
+def test_what_is_kept_or_restored_of_other_users_or_configurations_is_refused(grid: Path, tmp_path: Path) -> None:
+    cells = tmp_path / "cells"
+    keep_cells(grid, cells)
     copy = tmp_path / "g"
     shutil.copytree(grid, copy)
     run = copy / "runs" / "remi" / "seed-1"
@@ -85,4 +89,43 @@ def test_runs_of_other_users_are_refused(grid: Path, tmp_path: Path) -> None:
     record["files"]["per_user.parquet"] = sha256_file(run / "per_user.parquet")
     (run / "artifact.json").write_text(json.dumps(record))
     with pytest.raises(ArtifactError, match="other users"):
-        keep_cells(copy, tmp_path / "cells")
+        keep_cells(copy, cells)
+    (copy / "made-with.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="another configuration"):
+        restore_cells(cells, copy)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(ArtifactError, match="something else than a grid"):
+        restore_cells(cells, tmp_path / "mine")
+
+
+def test_a_mistyped_folder_is_named(grid: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no finished grid"):
+        keep_cells(tmp_path / "nowhere", tmp_path / "cells")
+    with pytest.raises(InputError, match="holds no kept cells"):
+        restore_cells(tmp_path / "nowhere", tmp_path / "g")
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_cell_of_another_schema_is_refused(grid: Path, tmp_path: Path) -> None:
+    keep_cells(grid, tmp_path / "cells")
+    path = tmp_path / "cells" / "remi" / "seed-0.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema": 99}))
+    with pytest.raises(ArtifactError, match="kept by another version"):
+        restore_cells(tmp_path / "cells", tmp_path / "g")
+
+
+def test_a_restored_run_says_that_it_cannot_recommend(grid: Path, tmp_path: Path) -> None:
+    keep_cells(grid, tmp_path / "cells")
+    restore_cells(tmp_path / "cells", tmp_path / "g")
+    with pytest.raises(ArtifactError, match=r"has no catalogue\.parquet"):
+        Recommender.load(tmp_path / "g" / "runs" / "remi" / "seed-0")
+
+
+def test_lost_times_are_named(grid: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(grid / "runs" / "remi" / "seed-0", run)
+    assert training_seconds(run) > 0
+    (run / "timing.json").write_text("{")
+    with pytest.raises(ArtifactError, match=r"timing\.json is missing or damaged"):
+        training_seconds(run)
