@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import ConfigError
-from .backbone import Backbone, Cloze, Encoded
+from .backbone import ITEM_STD, Backbone, Cloze, Encoded
 from .positions import ages, last_position, rows_at
 from .products import linear
 
@@ -61,7 +61,7 @@ class _Transformer(Backbone):
         if dim % HEADS:
             raise ConfigError(f"{HEADS} attention heads cannot share {dim} dimensions", hint="make model.dim even")
         self.dropout = dropout
-        self.position = nn.Parameter(torch.randn(n_positions, dim) * dim**-0.5)  # row a: a steps before the newest
+        self.position = nn.Parameter(torch.randn(n_positions, dim) * ITEM_STD)  # row a: a steps before the newest
         self.norm = nn.LayerNorm(dim)
         self.layers = nn.ModuleList(TransformerLayer(dim, dropout=dropout) for _ in range(LAYERS))
         self.drop = nn.Dropout(dropout)
@@ -110,7 +110,7 @@ class BERT4Rec(_Transformer):
     ) -> None:
         super().__init__(n_items=n_items, dim=dim, max_length=max_length, n_positions=max_length + 1, dropout=dropout)
         self.cloze_ratio = cloze_ratio
-        self.mask_token = nn.Parameter(torch.randn(dim) * dim**-0.5)
+        self.mask_token = nn.Parameter(torch.randn(dim) * ITEM_STD)
 
     def encode_embedded(self, embedded: Tensor, mask: Tensor) -> Encoded:
         """The interest [B, 1, D]; an empty history's is that of the mask token alone. Hides items in training only."""
