@@ -143,7 +143,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         done = {"keep": keep_cells, "restore": restore_cells}[options.action](options.source, options.target)
-    except EimfError as error:
+    except (EimfError, OSError, ValueError) as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         return 1
     print(f"{options.action}: {done} runs from {options.source} to {options.target}")

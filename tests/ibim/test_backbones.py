@@ -17,7 +17,9 @@ N, D, K, L = 30, 8, 3, 6
 
 
 def build(name="comirec-sa", seed=0, **changes):
-    return build_backbone(name, **({"n_items": N, "dim": D, "interests": K, "max_length": L} | changes), seed=seed)
+    """A small backbone on a wide table, so that absolute bounds mean something."""
+    sizes = {"n_items": N, "dim": D, "interests": K, "max_length": L, "item_std": D**-0.5}
+    return build_backbone(name, **(sizes | changes), seed=seed)
 
 
 def batch(seed=0, size=9, width=L):

@@ -56,7 +56,8 @@ def semantic_inputs() -> SemanticInputs:
 
 def models(name: str = "remi", semantic: bool = True, **objective: object):
     """A fresh backbone and its objective."""
-    backbone = build_backbone(name, n_items=N, dim=16, interests=2, max_length=L, seed=0)
+    # a wide table, from which so few steps suffice
+    backbone = build_backbone(name, n_items=N, dim=16, interests=2, max_length=L, seed=0, item_std=0.25)
     built = build_objective(
         backbone,
         loss=LossConfig(negatives=32).model_dump(),

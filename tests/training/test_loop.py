@@ -70,13 +70,12 @@ class TestLearning:
         assert (result.steps, result.stopped_by) == (0, "closed form")
         assert result.best_valid["Recall@50"] > 0.45
 
-    def test_joint_objective_learns_too_and_lowers_what_is_predicted(self, tmp_path):
-        result, _ = small.train(tmp_path, max_steps=300, evaluate_every=100)
+    def test_joint_objective_learns_too_and_lowers_every_term(self, tmp_path):
+        result, _ = small.train(tmp_path, max_steps=200, evaluate_every=100)
         assert result.best_valid["Recall@50"] > 0.4
         first, last = result.curves[0]["terms"], result.curves[-1]["terms"]
         assert first.keys() == {"loss", "recommendation", "routing", "prediction", "alignment"}
-        # not the alignment: these texts are random, and what is bought pulls the items away from them
-        assert all(last[name] < first[name] for name in ("loss", "recommendation", "prediction"))
+        assert all(last[name] < first[name] for name in ("loss", "recommendation", "prediction", "alignment"))
 
     def test_pop_is_fitted_not_trained(self, tmp_path):
         backbone = small.models("pop")[0]
