@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from ..artifacts import Artifact, is_current, load, storage_errors, write
+from ..artifacts import Artifact, is_current, load, storage_errors, unfinished_work, write
 from ..config import Config
 from ..data.dataset import Dataset, Float32, Split
 from ..data.prepare import prepare
@@ -45,17 +45,18 @@ def prepare_dataset(
     ``columns`` are the keyword arguments ``user_column``, ``item_column``, ``order_column``, ``title_column`` of
     :func:`~eimf_local.data.prepare.prepare`; those left out take its defaults.
     """
-    dataset = prepare(source, format=format, titles=titles, **config.prepare.model_dump(), **columns)
-    settings = {
-        "format": format,
-        "columns": dict(columns),
-        "prepare": config.prepare.model_dump(),
-        "sources": dataset.statistics["sources"],
-    }
-    if is_current(out, "dataset", settings, {}):
-        reporter.say(f"{out} is up to date")
-        return load(out, "dataset")
-    return write(out, "dataset", settings, {}, lambda folder: save_dataset(dataset, folder))
+    with unfinished_work(out, "prepare"):  # nothing is kept there: it refuses a second process
+        dataset = prepare(source, format=format, titles=titles, **config.prepare.model_dump(), **columns)
+        settings = {
+            "format": format,
+            "columns": dict(columns),
+            "prepare": config.prepare.model_dump(),
+            "sources": dataset.statistics["sources"],
+        }
+        if is_current(out, "dataset", settings, {}):
+            reporter.say(f"{out} is up to date")
+            return load(out, "dataset")
+        return write(out, "dataset", settings, {}, lambda folder: save_dataset(dataset, folder))
 
 
 def open_dataset(path: Path, config: Config) -> OpenDataset:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,10 @@ QUICK = (
 FRACTION = ("--set", "exemplars.fraction=0.06")
 Words = Sequence[str | Path]
 # These are the same for the same work, byte for byte.
-RESULTS = {"interests.jsonl", "embeddings.safetensors", "model.safetensors", "metrics.json", "per_user.parquet"}
+RESULTS = {
+    *("users.parquet", "items.parquet", "sequences.safetensors"),
+    *("interests.jsonl", "embeddings.safetensors", "model.safetensors", "metrics.json", "per_user.parquet"),
+}
 _SECONDS = re.compile(rb'"seconds": [0-9.e-]+')
 
 
@@ -114,15 +117,15 @@ def write_source(work: Path, *, users: int = 160, items: int = 120) -> None:
     (work / "grid.toml").write_text(GRID_PRESET)
 
 
-def cli(words: Words, *, timeout: float = 300, **settings: object) -> Done:
-    """Run a command to its end."""
+def cli(words: Words, *, timeout: float = 300, also: Mapping[str, str] | None = None, **settings: object) -> Done:
+    """Run a command to its end, with ``also`` in its environment."""
     done = subprocess.run(
         [sys.executable, "-m", "eimf_local_cli", *map(str, words)],
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
-        env=environment(),
+        env={**environment(), **(also or {})},
         **settings,  # type: ignore[call-overload]
     )
     return Done(done.returncode, done.stdout, done.stderr)
@@ -153,6 +156,11 @@ def environment() -> dict[str, str]:
 def digests(folder: Path) -> dict[str, str]:
     """SHA-256 by relative name of the files under ``folder``; what is hidden or unfinished is left out."""
     return {str(path.relative_to(folder)): _sha256(path) for path in sorted(_files(folder))}
+
+
+def results(folder: Path) -> dict[str, str]:
+    """The digests of those files that are the same for the same work."""
+    return {name: digest for name, digest in digests(folder).items() if Path(name).name in RESULTS}
 
 
 def _files(folder: Path) -> Iterator[Path]:

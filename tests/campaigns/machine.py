@@ -12,11 +12,43 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from .harness import STAGES, Count, Stage, cli, digests, environment
+from .harness import STAGES, Count, Stage, Words, cli, environment, results
 
-Fault = Callable[[Path, Stage, random.Random], str]
+
+@dataclass(frozen=True)
+class Trial:
+    """A stage whose inputs lie in ``folder`` and whose output is not there yet, and what it gives undisturbed."""
+
+    folder: Path
+    stage: Stage
+    rng: random.Random
+    results: dict[str, str]
+
+    @property
+    def words(self) -> Words:
+        """The stage's command."""
+        return self.stage.words(self.folder)
+
+    def words_into(self, place: Path) -> Words:
+        """The stage's command, writing into ``place``."""
+        return [place / self.stage.out if word == self.folder / self.stage.out else word for word in self.words]
+
+    def goes_on(self, words: Words, out: Path) -> str:
+        """What is lost when the command is given again, with nothing in its way."""
+        done = cli(words)
+        return f"cannot go on: {done}" if done.code else self.lost(out)
+
+    def lost(self, out: Path) -> str:
+        """How the results differ from the undisturbed ones."""
+        now = results(out)
+        other = [name for name in self.results | now if now.get(name) != self.results.get(name)]
+        return f"other than undisturbed: {', '.join(other)}" if other else ""
+
+
+Fault = Callable[[Trial], str]
 
 
 def run(work: Path, sound: Path, *, rounds: int, seed: int, stages: Sequence[Stage] = STAGES) -> Count:
@@ -29,45 +61,57 @@ def run(work: Path, sound: Path, *, rounds: int, seed: int, stages: Sequence[Sta
                 shutil.rmtree(folder, ignore_errors=True)
                 shutil.copytree(sound, folder)
                 shutil.rmtree(folder / stage.out)
-                lost = fault(folder, stage, rng)
+                lost = fault(Trial(folder, stage, rng, results(sound / stage.out)))
                 count.check(not lost, f"{name}, {stage.name}: {lost}")
                 shutil.rmtree(folder, ignore_errors=True)
     return count
 
 
-def _full_disk(folder: Path, stage: Stage, rng: random.Random) -> str:
-    """Files cannot grow beyond some kilobytes: what a full disk does, where mounting one needs root."""
-    limit = rng.randrange(1, 200) * 1024
-    done = cli(stage.words(folder), preexec_fn=lambda: _limit(resource.RLIMIT_FSIZE, limit))
-    if done.code == 0:
-        return ""  # enough for what it had to write
-    return _goes_on(folder, stage) if done.refused else f"files of at most {limit} bytes: {done}"
+def _full_disk(trial: Trial) -> str:
+    """The disk is full after some kilobytes; where mounting one needs root, files cannot grow beyond that."""
+    limit = trial.rng.randrange(1, 200) * 1024
+    with _small_disk(trial.folder / "disk", limit) as resize:
+        if resize is None:
+            return _short_files(trial, limit)
+        words = trial.words_into(trial.folder / "disk")
+        done = cli(words)
+        if done.code and not done.refused:
+            return f"a disk of {limit} bytes: {done}"
+        resize(1 << 30)
+        return trial.goes_on(words, trial.folder / "disk" / trial.stage.out)
 
 
-def _read_only(folder: Path, stage: Stage, rng: random.Random) -> str:
+def _short_files(trial: Trial, limit: int) -> str:
+    done = cli(trial.words, preexec_fn=lambda: _limit(resource.RLIMIT_FSIZE, limit))
+    if done.code and not done.refused:
+        return f"files of at most {limit} bytes: {done}"
+    return trial.goes_on(trial.words, trial.folder / trial.stage.out)
+
+
+def _read_only(trial: Trial) -> str:
     """Nothing can be written where the output should go."""
-    place = folder / "locked"
+    place = trial.folder / "locked"
     place.mkdir()
-    words = [place / stage.out if word == folder / stage.out else word for word in stage.words(folder)]
+    words = trial.words_into(place)
     with _immutable(place) as locked:
         done = cli(words)
-    return "" if done.refused or not locked else str(done)
+    if locked and not done.refused:
+        return str(done)
+    return trial.goes_on(words, place / trial.stage.out)
 
 
-def _little_memory(folder: Path, stage: Stage, rng: random.Random) -> str:
+def _little_memory(trial: Trial) -> str:
     """The address space ends while the stage works."""
-    limit = rng.randrange(1500, 4000) << 20
-    done = cli(stage.words(folder), preexec_fn=lambda: _limit(resource.RLIMIT_AS, limit))
-    if done.code == 0:
-        return ""
+    limit = trial.rng.randrange(1500, 4000) << 20
+    cli(trial.words, preexec_fn=lambda: _limit(resource.RLIMIT_AS, limit))
     # what a library does where its own allocation fails is beyond a line of ours; nothing may be lost for it
-    return _goes_on(folder, stage)
+    return trial.goes_on(trial.words, trial.folder / trial.stage.out)
 
 
-def _closed_stdout(folder: Path, stage: Stage, rng: random.Random) -> str:
+def _closed_stdout(trial: Trial) -> str:
     """Whoever reads the output goes away."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "eimf_local_cli", *map(str, stage.words(folder))],
+        [sys.executable, "-m", "eimf_local_cli", *map(str, trial.words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -76,46 +120,45 @@ def _closed_stdout(folder: Path, stage: Stage, rng: random.Random) -> str:
     assert process.stdout is not None
     process.stdout.close()
     _, said = process.communicate(timeout=300)
-    return said[-300:] if "Traceback" in said or process.returncode not in (0, 1) else _goes_on(folder, stage)
+    if "Traceback" in said or process.returncode not in (0, 1):
+        return f"exit {process.returncode}: {said[-300:]}"
+    return trial.goes_on(trial.words, trial.folder / trial.stage.out)
 
 
-def _no_cache(folder: Path, stage: Stage, rng: random.Random) -> str:
+def _no_cache(trial: Trial) -> str:
     """The registry's and the compiler's folders cannot be written."""
-    nowhere = folder / "file"
+    nowhere = trial.folder / "file"
     nowhere.write_text("")
-    homes = {name: str(nowhere / "x") for name in ("HOME", "XDG_CACHE_HOME", "EIMF_LOCAL_HOME", "NUMBA_CACHE_DIR")}
-    before = {name: os.environ.get(name) for name in homes}
-    os.environ.update(homes)
-    try:
-        done = cli(stage.words(folder))
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
-    return "" if done.clean else str(done)
+    homes = ("HOME", "XDG_CACHE_HOME", "EIMF_LOCAL_HOME", "NUMBA_CACHE_DIR")
+    done = cli(trial.words, also=dict.fromkeys(homes, str(nowhere / "x")))
+    if done.code:
+        return "" if done.refused else str(done)
+    return trial.lost(trial.folder / trial.stage.out)
 
 
-def _clock_set_back(folder: Path, stage: Stage, rng: random.Random) -> str:
+def _clock_set_back(trial: Trial) -> str:
     """Everything on disk comes from the future."""
-    future = time.time() + rng.uniform(1, 1e8)
-    for path in folder.rglob("*"):
+    future = time.time() + trial.rng.uniform(1, 1e8)
+    for path in trial.folder.rglob("*"):
         os.utime(path, (future, future))
-    return _goes_on(folder, stage)
+    return trial.goes_on(trial.words, trial.folder / trial.stage.out)
 
 
-def _second_run(folder: Path, stage: Stage, rng: random.Random) -> str:
+def _second_run(trial: Trial) -> str:
     """Another process on the same output, while the first one works."""
-    command = [sys.executable, "-m", "eimf_local_cli", *map(str, stage.words(folder))]
+    command = [sys.executable, "-m", "eimf_local_cli", *map(str, trial.words)]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-    _wait_for_lock(folder, stage, first)
-    second = cli(stage.words(folder))
-    told = f"in use by process {first.pid}" in second.stderr
+    _wait_for_lock(trial.folder, first)
+    second = cli(trial.words)
+    told = second.refused and f"in use by process {first.pid}" in second.stderr
     code = first.wait()
-    if stage.name == "prepare" or second.code == 0:  # it is one writing of some files, and both write the same
-        return "" if code == 0 and second.clean else f"first exit {code}, second {second}"
-    return "" if code == 0 and second.refused and told else f"first exit {code}, second {second}"
+    # a second one that found the first one's work done succeeds
+    if code or not (told or second.code == 0):
+        return f"first exit {code}, second {second}"
+    return trial.lost(trial.folder / trial.stage.out)
 
 
-def _wait_for_lock(folder: Path, stage: Stage, first: subprocess.Popen[bytes]) -> None:
+def _wait_for_lock(folder: Path, first: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until and first.poll() is None:
         if any(path.stat().st_size for path in folder.rglob(".lock")):
@@ -134,16 +177,28 @@ FAULTS: dict[str, Fault] = {
 }
 
 
-def _goes_on(folder: Path, stage: Stage) -> str:
-    """Whether the same command, undisturbed, ends well."""
-    done = cli(stage.words(folder))
-    return "" if done.code == 0 and digests(folder / stage.out) else f"cannot go on: {done}"
-
-
 def _limit(what: int, value: int) -> None:
     if what == resource.RLIMIT_FSIZE:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails, as on a full disk
     resource.setrlimit(what, (value, value))
+
+
+@contextmanager
+def _small_disk(place: Path, size: int) -> Iterator[Callable[[int], object] | None]:
+    """A file system of ``size`` bytes, and what gives it another size; None where this user may not mount one."""
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        yield None
+        return
+
+    def resize(size: int) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(place)], check=True)
+
+    try:
+        yield resize
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
 
 
 @contextmanager
