@@ -6,7 +6,8 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,30 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a tmpfs needs root")
     yield place
     subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.fixture
+def hold() -> Iterator[Callable[[Path], int]]:
+    """Lets another process, whose number it returns, hold a folder's lock until the test ends."""
+    code = (
+        "import sys; from pathlib import Path; from eimf_local.artifacts import locked\n"
+        "with locked(Path(sys.argv[1]), Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    holders: list[subprocess.Popen[str]] = []
+
+    def start(folder: Path) -> int:
+        folder.mkdir(parents=True, exist_ok=True)
+        holder = subprocess.Popen(
+            [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        holders.append(holder)
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        return holder.pid
+
+    yield start
+    for holder in holders:
+        holder.communicate()
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,21 +103,11 @@ def test_a_folder_of_the_users_is_not_taken_for_a_grid(
 
 
 def test_a_second_run_on_the_same_folder_is_refused_while_one_holds_it(
-    small_dataset: Path, small_interests: Path, tmp_path: Path
+    small_dataset: Path, small_interests: Path, tmp_path: Path, hold: Callable[[Path], int]
 ) -> None:
-    code = (
-        "import sys; from pathlib import Path; from eimf_local.artifacts import locked\n"
-        "with locked(Path(sys.argv[1]), Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
-    )
     (tmp_path / "stages.json").write_text("{}")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(InputError, match=f"in use by process {holder.pid}"):
+    with pytest.raises(InputError, match=f"in use by process {hold(tmp_path)}"):
         reproduce(order(small_dataset, small_interests, tmp_path), Reporter())
-    holder.communicate()
 
 
 def test_when_a_worker_is_killed_its_cells_are_trained_all_the_same(small_dataset: Path, tmp_path: Path) -> None:
