@@ -21,7 +21,7 @@ from .options import (
 
 if TYPE_CHECKING:
     from eimf_local.progress import Reporter
-    from eimf_local.stages.interests import Interests
+    from eimf_local.stages.interest_artifact import Interests
 
 
 def infer_interests(

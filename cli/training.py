@@ -26,7 +26,7 @@ def train(
     from eimf_local.config import load_config
     from eimf_local.esim.encoder import load_encoder
     from eimf_local.stages.datasets import open_dataset
-    from eimf_local.stages.interests import open_interests
+    from eimf_local.stages.interest_artifact import open_interests
     from eimf_local.stages.training import train as train_run
 
     chosen = {"model.backbone": backbone, "train.seed": seed}

@@ -13,8 +13,9 @@ from .dataset import NO_TIME, Dataset, EvaluationUsers, Int64, Split
 
 # Fewer users leave validation or test empty, or a metric that one user decides.
 MIN_USERS = 10
-# A training target is preceded by at least four interactions, and so is a label.
-MIN_EVENTS = 5
+# The first interaction of a user that is a training target or a label, 0-based: at least four precede it.
+FIRST_TARGET = 4
+MIN_EVENTS = FIRST_TARGET + 1
 
 
 def make_split(dataset: Dataset, *, protocol: str = "user-split", seed: int = 1230) -> Split:

@@ -7,9 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..data.splits import FIRST_TARGET
 from .backbone import Backbone, Encoded
-
-_FIRST_TARGET = 4  # 0-based: the sampler's smallest target position
 
 
 class Pop(Backbone):
@@ -54,5 +53,5 @@ class TargetPop(Pop):
     """
 
     def _weights(self, places: Tensor, lengths: Tensor) -> Tensor:
-        targets = (lengths - _FIRST_TARGET).clamp_min(1).to(torch.float64)
-        return (places >= _FIRST_TARGET) / targets
+        targets = (lengths - FIRST_TARGET).clamp_min(1).to(torch.float64)
+        return (places >= FIRST_TARGET) / targets

@@ -10,7 +10,7 @@ import polars as pl
 
 from ..data.dataset import Float32, Int64
 from ..esim.prompts import shown_items
-from ..stages.interests import Interests
+from ..stages.interest_artifact import Interests
 from .interest_sets import Workshop, users_of
 
 FOLDER = "case-study"

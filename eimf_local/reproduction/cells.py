@@ -111,7 +111,7 @@ def train_cell(cell: Cell, reporter: Reporter) -> None:
     """Train one cell in this process; a named error is raised."""
     from ..esim.encoder import load_encoder
     from ..stages.datasets import open_dataset
-    from ..stages.interests import open_interests
+    from ..stages.interest_artifact import open_interests
     from ..stages.training import train
 
     dataset, encoder = open_dataset(cell.dataset, cell.config), load_encoder(cell.encoder)

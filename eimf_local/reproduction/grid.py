@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from ..config import Config
-from ..stages.interests import Interests
+from ..stages.interest_artifact import Interests
 from ..stages.training import training_seconds
 from .cells import Cell
 from .conditions import Condition, Source

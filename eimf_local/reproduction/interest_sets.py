@@ -12,7 +12,8 @@ from ..esim.encoder import TextEncoder
 from ..esim.model_files import LanguageModel
 from ..progress import Reporter
 from ..stages.datasets import OpenDataset
-from ..stages.interests import Interests, infer, open_interests
+from ..stages.interest_artifact import Interests, open_interests
+from ..stages.interests import infer
 from .conditions import Source
 
 

@@ -26,7 +26,8 @@ from ..esim.interests import InterestRecord, from_jsonl
 from ..esim.model_files import ModelFile, list_models, verify_model
 from ..progress import Reporter
 from ..stages.datasets import open_dataset
-from ..stages.interests import infer, open_interests
+from ..stages.interest_artifact import open_interests
+from ..stages.interests import infer
 from ..stages.training import train
 from ..verification import Finding
 

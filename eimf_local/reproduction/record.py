@@ -13,7 +13,7 @@ from ..artifacts import digest_of
 from ..config import Config
 from ..esim.interests import path_counts
 from ..stages.datasets import OpenDataset, dataset_name
-from ..stages.interests import Interests, exemplar_titles
+from ..stages.interest_artifact import Interests, exemplar_titles
 from .conditions import Condition
 from .grid import Row, finished_seeds
 from .interest_sets import InterestSets, users_of

@@ -29,6 +29,11 @@ class OpenDataset:
     data: Dataset
     split: Split
 
+    @property
+    def training_rows(self) -> dict[str, int]:
+        """Each training user's row in ``split.train_users``."""
+        return {self.data.users[int(user)]: row for row, user in enumerate(self.split.train_users)}
+
 
 def prepare_dataset(
     source: Path,

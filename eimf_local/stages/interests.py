@@ -2,91 +2,52 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import polars as pl
-from safetensors.numpy import load_file, save_file
 
 from ..artifacts import (
-    TIMING,
-    Artifact,
     check_output,
     holds_another,
     is_current,
-    load,
     sha256_file,
     storage_errors,
     unfinished_work,
     work_folder,
     write,
-    write_json,
-    write_text,
 )
 from ..config import Config
-from ..data.dataset import Bool, Float32, Int64
-from ..errors import ArtifactError, InputError
+from ..data.dataset import Float32, Int64
+from ..errors import InputError
 from ..esim.encoder import TextEncoder, user_embeddings, user_texts
 from ..esim.exemplars import Exemplars, assign_to, choose_exemplars
 from ..esim.interests import (
     InterestRecord,
-    embed_interests,
-    from_jsonl,
     infer_interests,
     inference_identity,
     path_counts,
     read_interests,
     seconds_taken,
-    to_jsonl,
 )
 from ..esim.journal import Journal
 from ..esim.llm import LocalLLM
 from ..esim.model_files import LanguageModel, ModelFile
-from ..esim.prompts import Prompt, PromptTemplate, interests_schema, shown_items, shown_titles
+from ..esim.prompts import Prompt, PromptTemplate, interests_schema, shown_titles
 from ..esim.propagation import Settings
 from ..esim.sparse_propagation import Engine, choose_engine
-from ..esim.user_map import UserMap, map_users
 from ..progress import Reporter
 from .datasets import OpenDataset, embed_items
 from .inference_progress import InferenceProgress
+from .interest_artifact import Interests, contents, open_interests
 from .propagation_progress import PropagationProgress
 
 if TYPE_CHECKING:
     from ..esim.llm_server import ServerLLM
 
 _SPEED = {"threads", "parallel"}  # settings of the LLM that change its speed, not its answers
-
-
-@dataclass(frozen=True)
-class Interests:
-    """A loaded interests artefact.
-
-    ``records``: one an exemplar, in cluster order. ``embeddings`` float32 [G, M, T], ``mask`` bool [G, M].
-    ``cluster`` int64 [U]: each training user's exemplar, in the order of ``split.train_users``.
-    ``choice``: how the exemplars were chosen (method, preference, fraction, convergence ...).
-    """
-
-    artifact: Artifact
-    records: list[InterestRecord]
-    embeddings: Float32
-    mask: Bool
-    cluster: Int64
-    choice: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The artefact's folder name, by which reports call it."""
-        return self.artifact.path.resolve().name
-
-    @property
-    def llm(self) -> str:
-        """The model that inferred the interests."""
-        return self.records[0].model
 
 
 def infer(
@@ -136,7 +97,7 @@ def infer(
             answered |= {record.user: record for record in new}
             seconds = seconds_taken(asked, journal)
         records = [answered[prompt.user] for prompt in prompts]
-        write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, seconds, encoder, texts))
+        write(out, "interests", settings, inputs, contents(dataset, exemplars, records, seconds, encoder, texts))
     return open_interests(out, dataset, config, encoder)
 
 
@@ -193,67 +154,8 @@ def import_file(
         )
         for user, interests in known
     ]
-    write(out, "interests", settings, inputs, _contents(dataset, exemplars, records, {}, encoder, texts))
+    write(out, "interests", settings, inputs, contents(dataset, exemplars, records, {}, encoder, texts))
     return open_interests(out, dataset, config, encoder)
-
-
-def open_interests(path: Path, dataset: OpenDataset, config: Config, encoder: TextEncoder) -> Interests:
-    """Load interests; refuse those of another dataset, split or encoder, with the command that rebuilds them."""
-    artifact = load(path, "interests")
-    if artifact.inputs["dataset"] != dataset.artifact.fingerprint:
-        raise ArtifactError(
-            f"{path} was inferred from another dataset than {dataset.artifact.path}",
-            hint="run 'eimf-local infer-interests' (or import-interests) on this dataset",
-        )
-    if artifact.config["split"] != config.split.model_dump():
-        raise ArtifactError(
-            f"{path} was inferred under {_named(artifact.config['split'])}, not {_named(config.split.model_dump())}; "
-            "its exemplars could be test users here",
-            hint="infer the interests again under this split, or train under theirs",
-        )
-    if artifact.config["encoder_digest"] != encoder.digest:
-        raise ArtifactError(
-            f"{path} was embedded by another encoder than {encoder.name}; titles and interests need the same",
-            hint="give the --encoder that the interests were made with, or infer them again with this one",
-        )
-    arrays = load_file(artifact.file("embeddings.safetensors"))
-    return Interests(
-        artifact=artifact,
-        records=from_jsonl(artifact.file("interests.jsonl").read_text("utf-8")),
-        embeddings=arrays["interests"],
-        mask=arrays["mask"],
-        cluster=pl.read_parquet(artifact.file("assignment.parquet"))["cluster"].to_numpy().astype(np.int64),
-        choice=json.loads(artifact.file("exemplars.json").read_text("utf-8")),
-    )
-
-
-def exemplar_items(dataset: OpenDataset, interests: Interests, config: Config) -> list[list[int]]:
-    """The item numbers that each exemplar's prompt showed, oldest first, in cluster order."""
-    row_of = _training_rows(dataset)
-    split = dataset.split
-    return [
-        shown_items(
-            dataset.data,
-            int(split.train_users[row_of[record.user]]),
-            int(split.visible_ends[row_of[record.user]]),
-            max_titles=shown_per_exemplar(interests, config),
-        )
-        for record in interests.records
-    ]
-
-
-def shown_per_exemplar(interests: Interests, config: Config) -> int:
-    """How many titles of an exemplar the LLM was shown at most; imported interests do not say, so the config does."""
-    return int(interests.artifact.config.get("prompt", {}).get("max_titles", config.prompt.max_titles))
-
-
-def exemplar_titles(dataset: OpenDataset, interests: Interests, config: Config) -> list[list[str]]:
-    """The titles of :func:`exemplar_items`."""
-    return [[dataset.data.titles[item - 1] for item in items] for items in exemplar_items(dataset, interests, config)]
-
-
-def _named(split: dict[str, Any]) -> str:
-    return f"{split['protocol']} with seed {split['seed']}"
 
 
 def _inference_settings(
@@ -336,7 +238,7 @@ def _engine(config: Config, users: int) -> Engine:
 
 def _given_exemplars(dataset: OpenDataset, texts: Float32, users: Sequence[str]) -> Exemplars:
     """Exemplars named by the user; raises :class:`InputError` for one who is not a training user."""
-    row_of = _training_rows(dataset)
+    row_of = dataset.training_rows
     unknown = [user for user in users if user not in row_of]
     if unknown:
         raise InputError(
@@ -349,10 +251,6 @@ def _given_exemplars(dataset: OpenDataset, texts: Float32, users: Sequence[str])
     return Exemplars(rows=rows, assignment=assignment, similarity=similarity, record=record)
 
 
-def _training_rows(dataset: OpenDataset) -> dict[str, int]:
-    return {dataset.data.users[int(user)]: row for row, user in enumerate(dataset.split.train_users)}
-
-
 def _known_users(
     dataset: OpenDataset,
     file: Path,
@@ -361,7 +259,7 @@ def _known_users(
     drop_unknown: bool,
     reporter: Reporter,
 ) -> list[tuple[str, tuple[str, ...]]]:
-    training = _training_rows(dataset)
+    training = dataset.training_rows
     known = [(user, interests) for user, interests in read if user in training]
     unknown = [user for user, _ in read if user not in training]
     if (unknown and not drop_unknown) or not known:
@@ -419,59 +317,3 @@ def _connect(model: LanguageModel, config: Config) -> LocalLLM | ServerLLM:
             model, schema=schema, **config.llm.model_dump(include={"context", "threads", "parallel", "gpu_layers"})
         )
     return model.connect(schema=schema, parallel=config.llm.parallel)
-
-
-def _contents(
-    dataset: OpenDataset,
-    exemplars: Exemplars,
-    records: list[InterestRecord],
-    seconds: dict[str, float],
-    encoder: TextEncoder,
-    texts: Float32,
-) -> Callable[[Path], None]:
-    """What fills an interests artefact; ``texts``: float32 [U, T], the training users'.
-
-    Times are in a file of their own, so that all others are the same for the same work.
-    """
-    embeddings, mask = embed_interests(records, encoder)
-    training = [dataset.data.users[int(user)] for user in dataset.split.train_users]
-    names = [record.user for record in records]
-    assignment = pl.DataFrame(
-        {
-            "user": training,
-            "exemplar": [names[int(cluster)] for cluster in exemplars.assignment],
-            "cluster": exemplars.assignment,
-            "similarity": exemplars.similarity,
-        }
-    )
-    user_map = _map_table(dataset, exemplars, map_users(texts, exemplars))
-    choice = {**exemplars.record, "encoder": encoder.name, "exemplars": len(records)}
-
-    def fill(folder: Path) -> None:
-        with storage_errors(folder):
-            write_text(folder / "interests.jsonl", to_jsonl(records))
-            write_json(folder / TIMING, {"users": seconds})
-            write_text(folder / "exemplars.json", json.dumps(choice, indent=1) + "\n")
-            assignment.write_parquet(folder / "assignment.parquet")
-            user_map.write_parquet(folder / "map.parquet")
-            save_file({"interests": embeddings, "mask": mask}, folder / "embeddings.safetensors")
-
-    return fill
-
-
-def _map_table(dataset: OpenDataset, exemplars: Exemplars, user_map: UserMap) -> pl.DataFrame:
-    """The map's users with their clusters; exemplars have the title of the newest item that ESIM sees of them."""
-    data, split = dataset.data, dataset.split
-    newest = {
-        row: data.history(int(split.train_users[row]), int(split.visible_ends[row]))[-1] for row in exemplars.rows
-    }
-    return pl.DataFrame(
-        {
-            "user": [data.users[split.train_users[row]] for row in user_map.rows],
-            "x": user_map.positions[:, 0],
-            "y": user_map.positions[:, 1],
-            "cluster": exemplars.assignment[user_map.rows],
-            "exemplar": [row in newest for row in user_map.rows],
-            "title": [data.titles[newest[row] - 1] if row in newest else None for row in user_map.rows],
-        }
-    )

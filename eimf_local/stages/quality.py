@@ -20,7 +20,7 @@ from ..evaluation.interest_quality import (
     tfidf_phrases,
 )
 from .datasets import OpenDataset
-from .interests import Interests, exemplar_titles
+from .interest_artifact import Interests, exemplar_titles
 from .semantics import title_embeddings
 
 JUDGED_USERS = 1000  # as many as SPEC section 7 asks for, where the set has them

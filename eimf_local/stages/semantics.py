@@ -9,7 +9,7 @@ from ..alignment.semantic_inputs import SemanticInputs
 from ..config import Config
 from ..data.dataset import Bool, Float32
 from .datasets import OpenDataset
-from .interests import Interests, exemplar_items, shown_per_exemplar
+from .interest_artifact import Interests, exemplar_items, shown_per_exemplar
 
 
 def semantic_inputs(

@@ -39,7 +39,7 @@ from ..training.memory import keep_freed_memory
 from ..training.objective import build_objective
 from ..training.sampling import pack
 from .datasets import OpenDataset, embed_items
-from .interests import Interests, shown_per_exemplar
+from .interest_artifact import Interests, shown_per_exemplar
 from .semantics import semantic_inputs
 
 # The terms' letters (SPEC sections 4 and 5), short enough for a progress bar.

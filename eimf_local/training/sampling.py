@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from ..data.dataset import Dataset, Split
+from ..data.splits import FIRST_TARGET, MIN_EVENTS
 from ..errors import InputError
-
-FIRST_TARGET = 4  # the reference's smallest 0-based target position: at least four items of history
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class BatchSampler:
         self._users = (sequences.lengths > FIRST_TARGET).nonzero().squeeze(1)  # [eligible]
         if not len(self._users):
             raise InputError(
-                f"none of the {len(sequences.lengths)} training users has {FIRST_TARGET + 1} interactions to train on",
+                f"none of the {len(sequences.lengths)} training users has {MIN_EVENTS} interactions to train on",
                 hint="prepare a larger dataset, or raise prepare.min_user_count",
             )
         self._size = min(batch_size, len(self._users))

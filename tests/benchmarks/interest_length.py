@@ -35,7 +35,7 @@ from eimf_local.evaluation.interest_quality import (
 )
 from eimf_local.progress import Reporter
 from eimf_local.stages.datasets import OpenDataset, embed_items, open_dataset
-from eimf_local.stages.interests import Interests, open_interests
+from eimf_local.stages.interest_artifact import Interests, open_interests
 from eimf_local.stages.quality import later_items
 
 LENGTHS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20)

@@ -15,7 +15,7 @@ from eimf_local.esim.encoder import TextEncoder, load_encoder
 from eimf_local.progress import Reporter
 from eimf_local.reproduction.recompute import recompute
 from eimf_local.stages.datasets import open_dataset
-from eimf_local.stages.interests import open_interests
+from eimf_local.stages.interest_artifact import open_interests
 from eimf_local.stages.training import train
 from eimf_local.verification import examine_folder, usable
 

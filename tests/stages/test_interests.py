@@ -22,7 +22,8 @@ from eimf_local.esim.llm import LocalLLM
 from eimf_local.esim.model_files import BUNDLED_MODEL, resolve_model
 from eimf_local.progress import Reporter
 from eimf_local.stages.datasets import OpenDataset, open_dataset
-from eimf_local.stages.interests import Interests, exemplar_titles, import_file, infer, open_interests
+from eimf_local.stages.interest_artifact import Interests, exemplar_titles, open_interests
+from eimf_local.stages.interests import import_file, infer
 
 CONFIG = load_config(None, ["exemplars.fraction=0.06"])
 

@@ -18,7 +18,7 @@ from eimf_local.progress import Reporter
 from eimf_local.serving.recommend import Recommender
 from eimf_local.stages.datasets import open_dataset
 from eimf_local.stages.evaluation import evaluate_runs
-from eimf_local.stages.interests import open_interests
+from eimf_local.stages.interest_artifact import open_interests
 from eimf_local.stages.training import train
 
 QUICK = ["train.max_steps=40", "train.evaluate_every=20", "train.batch_size=32"]
