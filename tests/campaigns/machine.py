@@ -161,7 +161,7 @@ def _second_run(trial: Trial) -> str:
 def _wait_for_lock(folder: Path, first: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until and first.poll() is None:
-        if any(path.stat().st_size for path in folder.rglob(".lock")):
+        if any(path.read_text() == str(first.pid) for path in folder.rglob(".lock")):
             return
         time.sleep(0.02)
 
