@@ -13,7 +13,7 @@ from sklearn.cluster import affinity_propagation as scikit_learn
 
 from eimf_local.errors import ConfigError, InputError
 from eimf_local.esim import affinity_propagation as module
-from eimf_local.esim import message_passing, parallel
+from eimf_local.esim import message_passing, parallel, pruned_messages
 from eimf_local.esim.affinity_propagation import affinity_propagation, similarities
 from eimf_local.esim.message_passing import Messages, pass_messages
 from tests.reference.affinity_propagation import iterate
@@ -256,7 +256,7 @@ def test_callback_hears_every_iteration() -> None:
 
 
 def test_interrupt_in_callback_ends_the_run_and_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(message_passing, "thread_count", lambda: 3)
+    monkeypatch.setattr(pruned_messages, "thread_count", lambda: 3)  # what so many points are passed by
     before = set(threading.enumerate())
 
     def interrupt(iteration: int, n_exemplars: int) -> None:
