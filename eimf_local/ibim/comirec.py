@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .backbone import Backbone, Encoded
-from .products import ROW_BLOCK, linear
+from .positions import PackedRows
+from .products import linear
 
 MASKED_LOGIT = -1e9
 
@@ -28,28 +28,14 @@ class ComiRecSA(Backbone):
 
     def encode_embedded(self, embedded: Tensor, mask: Tensor) -> Encoded:
         """Interests [B, K, D] and attention [B, K, L] (zero on padding; an empty history gives zero interests)."""
-        logits = self._packed_logits(embedded, mask) if embedded.device.type == "cpu" else self._logits(embedded, mask)
+        rows = PackedRows(mask)
+        positions = rows.pack(torch.arange(mask.shape[1], device=mask.device).expand(mask.shape))
+        scores = self._score(rows.pack(embedded) + self.position.index_select(0, positions))
+        logits = rows.unpack(scores, fill=MASKED_LOGIT)  # [B, L, K]
         attention = torch.softmax(logits.transpose(1, 2), dim=-1)  # [B, K, L]
         if embedded.device.type != "cpu" or not bool(mask[:, 0].all()):
             attention = attention * mask.unsqueeze(1)
         return Encoded(attention @ embedded, attention)
-
-    def _logits(self, embedded: Tensor, mask: Tensor) -> Tensor:
-        """Attention logits [B, L, K] over all positions at once: static shapes, for devices that like them."""
-        logits = self._score(embedded + self.position[: mask.shape[1]])
-        return logits.masked_fill(~mask.unsqueeze(2), MASKED_LOGIT)
-
-    def _packed_logits(self, embedded: Tensor, mask: Tensor) -> Tensor:
-        """The same over the real positions only: two thirds of an Amazon batch are padding.
-
-        Rows are filled up to a multiple of ROW_BLOCK, so that the products see few different shapes.
-        """
-        batch, length, dim = embedded.shape
-        real = mask.flatten().nonzero().squeeze(1)  # [R], row-major positions
-        rows = F.pad(real, (0, -len(real) % ROW_BLOCK))
-        packed = embedded.reshape(-1, dim).index_select(0, rows) + self.position.index_select(0, rows % length)
-        logits = embedded.new_full((batch * length, self.n_interests), MASKED_LOGIT)
-        return logits.index_copy(0, real, self._score(packed)[: len(real)]).view(batch, length, self.n_interests)
 
     def _score(self, positioned: Tensor) -> Tensor:
         """W2 tanh(W1 x) less a constant per interest, which the softmax over positions cancels.

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ..errors import ConfigError
 from .backbone import ITEM_STD, Backbone, Cloze, Encoded
-from .positions import ages, last_position, rows_at
+from .positions import PackedRows, ages, last_position
 from .products import linear
 
 LAYERS, HEADS, INNER = 2, 2, 256
@@ -23,7 +23,7 @@ LAYERS, HEADS, INNER = 2, 2, 256
 class TransformerLayer(nn.Module):
     """Multi-head self-attention and a GELU feed-forward network D -> 256 -> D, each with residual and layer norm after.
 
-    Q, K and V have no biases.
+    Q, K and V have no biases. Rows, not padded batches, go through all of it but the attention itself.
     """
 
     def __init__(self, dim: int, *, dropout: float) -> None:
@@ -36,19 +36,25 @@ class TransformerLayer(nn.Module):
         self.inner_norm = nn.LayerNorm(dim)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, allowed: Tensor) -> Tensor:
-        """[B, L, D] -> [B, L, D]; ``allowed`` bool, [B, 1, L, L] or broadcast to it: which keys a query may see."""
-        x = self.attention_norm(x + self.drop(self._attend(x, allowed)))
+    def forward(self, x: Tensor, asking: PackedRows, context: Tensor, heard: PackedRows, allowed: Tensor) -> Tensor:
+        """New states [R, D] of ``x`` [R, D], the rows of ``asking`` [B, Q], which attend to ``context`` of ``heard``.
+
+        ``context`` [S, D], the rows of ``heard`` [B, L]; ``allowed`` bool, [B, 1, Q, L] or broadcast to it: which keys
+        a query may see.
+        """
+        x = self.attention_norm(x + self.drop(self._attend(x, asking, context, heard, allowed)))
         hidden = F.gelu(linear(x, self.inner.weight, self.inner.bias))
         normed: Tensor = self.inner_norm(x + self.drop(linear(hidden, self.outer.weight, self.outer.bias)))
         return normed
 
-    def _attend(self, x: Tensor, allowed: Tensor) -> Tensor:
-        batch, length, dim = x.shape
-        split = linear(x, self.projections.weight).view(batch, length, 3, HEADS, dim // HEADS)
-        queries, keys, values = split.permute(2, 0, 3, 1, 4)  # [B, HEADS, L, D / HEADS] each
+    def _attend(self, x: Tensor, asking: PackedRows, context: Tensor, heard: PackedRows, allowed: Tensor) -> Tensor:
+        dim, (batch, length) = x.shape[1], heard.shape
+        to_queries, to_others = self.projections.weight[:dim], self.projections.weight[dim:]
+        queries = asking.unpack(linear(x, to_queries)).view(batch, -1, HEADS, dim // HEADS).transpose(1, 2)
+        others = heard.unpack(linear(context, to_others)).view(batch, length, 2, HEADS, dim // HEADS)
+        keys, values = others.permute(2, 0, 3, 1, 4)  # [B, HEADS, L, D / HEADS] each
         heads = F.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
-        return linear(heads.transpose(1, 2).reshape(batch, length, dim), self.output.weight, self.output.bias)
+        return linear(asking.pack(heads.transpose(1, 2).flatten(2)), self.output.weight, self.output.bias)
 
 
 class _Transformer(Backbone):
@@ -66,12 +72,20 @@ class _Transformer(Backbone):
         self.layers = nn.ModuleList(TransformerLayer(dim, dropout=dropout) for _ in range(LAYERS))
         self.drop = nn.Dropout(dropout)
 
-    def transform(self, x: Tensor, real: Tensor, allowed: Tensor) -> Tensor:
-        """States [B, L, D] of ``x`` [B, L, D]; ``real`` bool [B, L] gives the positions, ``allowed`` is a layer's."""
-        x = self.drop(self.norm(x + F.embedding(ages(real), self.position)))
-        for layer in self.layers:
-            x = layer(x, allowed)
-        return x
+    def transform(self, x: Tensor, real: Tensor, allowed: Tensor, wanted: Tensor, chosen: Tensor) -> Tensor:
+        """States [B, Q, D] at the positions ``wanted`` int64 [B, Q] where ``chosen`` bool [B, Q], zero elsewhere.
+
+        ``x`` [B, L, D]; ``real`` bool [B, L] gives its positions; ``allowed`` is that of all layers but the last, where
+        every real position is seen. The last layer computes nothing but what is wanted.
+        """
+        heard, asking = PackedRows(real), PackedRows(chosen)
+        rows = self.drop(self.norm(heard.pack(x) + self.position.index_select(0, heard.pack(ages(real)))))
+        for layer in self.layers[:-1]:
+            rows = layer(rows, heard, rows, heard, allowed)
+        firsts = torch.arange(0, real.numel(), real.shape[1], device=real.device)
+        places = asking.pack(wanted + firsts.unsqueeze(1))
+        queries = heard.unpack(rows).flatten(0, 1).index_select(0, places)
+        return asking.unpack(self.layers[-1](queries, asking, rows, heard, real[:, None, None]))
 
 
 class SASRec(_Transformer):
@@ -83,10 +97,11 @@ class SASRec(_Transformer):
     def encode_embedded(self, embedded: Tensor, mask: Tensor) -> Encoded:
         """The interest [B, 1, D]; an empty history's is that of one zero item."""
         length = mask.shape[1]
-        # padding stands after the last item, so causality hides it but where there is no item at all
-        real = embedded.masked_fill(~mask.unsqueeze(2), 0)
+        real = mask | (torch.arange(length, device=mask.device) == 0)
         causal = torch.ones(length, length, dtype=torch.bool, device=mask.device).tril()
-        return Encoded(rows_at(self.transform(real, mask, causal), last_position(mask)).unsqueeze(1))
+        last = last_position(mask).unsqueeze(1)
+        x = embedded.masked_fill(~mask.unsqueeze(2), 0)
+        return Encoded(self.transform(x, real, causal, last, torch.ones_like(last, dtype=torch.bool)))
 
 
 class BERT4Rec(_Transformer):
@@ -114,26 +129,31 @@ class BERT4Rec(_Transformer):
 
     def encode_embedded(self, embedded: Tensor, mask: Tensor) -> Encoded:
         """The interest [B, 1, D]; an empty history's is that of the mask token alone. Hides items in training only."""
-        end = mask.sum(1)  # [B]: where the mask token is appended
+        end = mask.sum(1, keepdim=True)  # [B, 1]: where the mask token is appended
         places = torch.arange(mask.shape[1] + 1, device=mask.device)
-        real = places <= end.unsqueeze(1)  # [B, L + 1], the token included
-        hidden = places == end.unsqueeze(1)
+        real = places <= end  # [B, L + 1], the token included
+        hidden = places == end
+        wanted, found = end, torch.ones_like(end, dtype=torch.bool)
         chosen = self._choose(mask) if self.training else None  # [B, L]
         if chosen is not None:
             hidden = hidden | F.pad(chosen, (0, 1))
-        x = F.pad(embedded, (0, 0, 0, 1)).masked_fill(~real.unsqueeze(2), 0)
-        states = self.transform(torch.where(hidden.unsqueeze(2), self.mask_token, x), real, real[:, None, None])
-        cloze = None if chosen is None else _hidden_items(chosen, states[:, :-1])
-        return Encoded(rows_at(states, end).unsqueeze(1), cloze=cloze)
+            # those chosen, oldest first; the end fills up what a short history lacks
+            most = int(self._count(torch.tensor(mask.shape[1])))
+            slots = places[:-1].where(chosen, places[-1]).sort(1).values[:, :most]
+            wanted, found = torch.cat([end, slots], 1), torch.cat([found, slots < mask.shape[1]], 1)
+        x = torch.where(hidden.unsqueeze(2), self.mask_token, F.pad(embedded, (0, 0, 0, 1)))
+        states = self.transform(x, real, real[:, None, None], wanted, found)
+        if chosen is None:
+            return Encoded(states)
+        cloze = Cloze(chosen.flatten().nonzero().squeeze(1), states[:, 1:][found[:, 1:]])
+        return Encoded(states[:, :1], cloze=cloze)
 
     def _choose(self, mask: Tensor) -> Tensor:
         """bool [B, L]: the items to hide, drawn by torch's global generator as dropout is."""
         chance = torch.rand(mask.shape, device=mask.device).masked_fill(~mask, 2)
         rank = chance.argsort(1).argsort(1)  # padding last
-        count = (mask.sum(1, keepdim=True) * self.cloze_ratio).round().clamp(min=1)
-        return (rank < count) & mask
+        return (rank < self._count(mask.sum(1, keepdim=True))) & mask
 
-
-def _hidden_items(chosen: Tensor, states: Tensor) -> Cloze:
-    places = chosen.flatten().nonzero().squeeze(1)  # [M]
-    return Cloze(places, states.reshape(-1, states.shape[2]).index_select(0, places))
+    def _count(self, lengths: Tensor) -> Tensor:
+        """How many items of histories of these lengths are hidden."""
+        return (lengths * self.cloze_ratio).round().clamp(min=1)

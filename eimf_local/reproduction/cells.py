@@ -12,8 +12,9 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,19 +81,33 @@ def _run_pool(cells: Sequence[Cell], workers: int, deadline: float | None) -> It
     context = multiprocessing.get_context("spawn")  # a fork would inherit OpenMP's broken thread pools
     n_workers = min(workers, len(cells))
     with ProcessPoolExecutor(n_workers, mp_context=context, initializer=_die_with, initargs=(os.getpid(),)) as pool:
-        futures = {pool.submit(run_cell, cell): cell for cell in cells}
+        # Handed out one a worker, never cancelled: CPython's pool, when it breaks, trips over a cancelled future.
+        waiting, running = deque(cells), dict[Future[Outcome], Cell]()
         try:
-            for future in as_completed(futures):
-                if deadline is not None and time.monotonic() > deadline:
-                    for waiting in futures:
-                        waiting.cancel()
-                yield _outcome(futures[future], future)
+            while waiting or running:
+                while waiting and len(running) < n_workers:
+                    cell = waiting.popleft()
+                    if refused := _hand_out(pool, cell, running, deadline):
+                        yield Outcome(cell, refused)
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    yield _outcome(running.pop(future), future)
         except BaseException:
-            for future in futures:
-                future.cancel()
             for process in list((pool._processes or {}).values()):
                 process.terminate()  # checkpoints are whole at any moment; waiting for the cells would take minutes
             raise
+
+
+def _hand_out(
+    pool: ProcessPoolExecutor, cell: Cell, running: dict[Future[Outcome], Cell], deadline: float | None
+) -> str | None:
+    """Put the cell among those ``running``, or say why it is not."""
+    if deadline is not None and time.monotonic() > deadline:
+        return NOT_STARTED
+    try:
+        running[pool.submit(run_cell, cell)] = cell
+    except BrokenProcessPool:
+        return _DIED
+    return None
 
 
 def run_cell(cell: Cell) -> Outcome:
@@ -126,8 +141,6 @@ def train_cell(cell: Cell, reporter: Reporter) -> None:
 
 
 def _outcome(cell: Cell, future: Future[Outcome]) -> Outcome:
-    if future.cancelled():
-        return Outcome(cell, NOT_STARTED)
     try:
         return future.result()
     except BrokenProcessPool:
