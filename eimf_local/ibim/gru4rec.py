@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from .backbone import Backbone, Encoded
-from .positions import last_position, rows_at
+from .positions import last_position, packing_pays, rows_at
 
 HIDDEN = 128
 
@@ -29,7 +30,11 @@ class GRU4Rec(Backbone):
 
     def encode_embedded(self, embedded: Tensor, mask: Tensor) -> Encoded:
         """The interest [B, 1, D]; an empty history's is that of one zero item."""
-        # padding stands after the last item, so it needs no mask but where there is no item at all
         real = embedded.masked_fill(~mask.unsqueeze(2), 0)
-        states, _ = self.gru(self.drop(real))  # [B, L, HIDDEN]
-        return Encoded(self.output(rows_at(states, last_position(mask))).unsqueeze(1))
+        lengths = last_position(mask) + 1
+        if not packing_pays(embedded.device):
+            states, _ = self.gru(self.drop(real))  # [B, L, HIDDEN]; padding stands after the last item
+            return Encoded(self.output(rows_at(states, lengths - 1)).unsqueeze(1))
+        packed = pack_padded_sequence(real, lengths, batch_first=True, enforce_sorted=False)
+        _, states = self.gru(packed._replace(data=self.drop(packed.data)))  # [1, B, HIDDEN]
+        return Encoded(self.output(states[0]).unsqueeze(1))

@@ -6,7 +6,7 @@ import torch
 
 from eimf_local.config import LossConfig
 from eimf_local.errors import ConfigError
-from eimf_local.ibim import positions
+from eimf_local.ibim import gru4rec, positions
 from eimf_local.ibim.backbone import Backbone
 from eimf_local.ibim.registry import BACKBONES, build_backbone
 from eimf_local.training.objective import build_objective
@@ -30,11 +30,12 @@ def batch(seed=0, size=9, width=L):
     return torch.randint(1, N + 1, (size, width), generator=generator) * mask, mask
 
 
-@pytest.mark.parametrize("name", ["comirec-sa", "sasrec", "bert4rec"])
+@pytest.mark.parametrize("name", ["comirec-sa", "gru4rec", "sasrec", "bert4rec"])
 def test_leaving_padding_out_changes_nothing(name, monkeypatch):
     found = []
     for pays in (True, False):
-        monkeypatch.setattr(positions, "packing_pays", lambda device, pays=pays: pays)
+        for module in (positions, gru4rec):
+            monkeypatch.setattr(module, "packing_pays", lambda device, pays=pays: pays)
         backbone = build(name, **({} if name == "comirec-sa" else {"dropout": 0.0})).double()
         history, mask = batch()
         torch.manual_seed(0)  # the items that BERT4Rec hides
