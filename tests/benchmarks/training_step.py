@@ -3,8 +3,8 @@
 REMI and EIMF(REMI) in alternating rounds, at each thread count and, where there is one, on a CUDA device. Beside them:
 their matrix products alone, taken from a step and repeated, and the same step over almost nothing (8 samples, 16
 negatives, 8 dimensions), which is what Python and dispatch cost, and all that several seeds in one run could share.
-Then REMI's step over larger catalogues, with Adam over the whole item table and with deferred updates. Exit status 1
-if a bar is missed. Needs quiet cores.
+Then REMI's step over larger catalogues, with Adam over the whole item table and with deferred updates, and the steps of
+the sequence models over real positions only and over padding, too. Exit status 1 if a bar is missed. Needs quiet cores.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import eimf_local  # noqa: F401  (process-wide switches: before torch loads)
 
@@ -24,6 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from eimf_local.alignment.semantic_inputs import SemanticInputs
 from eimf_local.config import LossConfig, ObjectiveConfig
+from eimf_local.ibim import gru4rec, positions
 from eimf_local.ibim.registry import build_backbone
 from eimf_local.training.loop import make_optimizer, training_step
 from eimf_local.training.memory import keep_freed_memory
@@ -56,6 +58,7 @@ def main() -> int:
         bars.at_most(f"{device}: REMI step", best["remi"], limit, "ms")
         bars.at_most(f"{device}: EIMF(REMI) over REMI", best["eimf"] / best["remi"], factor, "times")
     _compare_optimizers(options)
+    _compare_padding(options)
     if not torch.cuda.is_available():
         print("no CUDA device at hand: its bars were not checked")
     return bars.exit_status()
@@ -144,8 +147,26 @@ def _compare_optimizers(options: argparse.Namespace) -> None:
         print(f"N = {n_items:,}: REMI step, Adam over all rows {whole:.2f} ms, deferred {deferred:.2f} ms")
 
 
-def _stepper(options: argparse.Namespace, device: str, *, semantic: bool, deferred: bool = False) -> Step:
-    backbone = build_backbone("remi", n_items=options.items, dim=options.dim, interests=4, max_length=options.length)
+def _compare_padding(options: argparse.Namespace) -> None:
+    """Print the steps of sequence models with padding left out, as the CPU does, and computed, as devices do."""
+    steps = {name: _stepper(options, "cpu", semantic=False, name=name) for name in ("gru4rec", "sasrec", "bert4rec")}
+    for name, step in steps.items():
+        times: dict[bool, list[float]] = {True: [], False: []}
+        for _ in range(10):
+            for pays in times:
+                with (
+                    mock.patch.multiple(positions, packing_pays=lambda device, pays=pays: pays),
+                    mock.patch.multiple(gru4rec, packing_pays=lambda device, pays=pays: pays),
+                ):
+                    times[pays] += [_seconds(step, "cpu") for _ in range(5)]
+        packed, padded = (statistics.median(times[pays][10:]) * 1e3 for pays in (True, False))
+        print(f"{name}: step {packed:.2f} ms over real positions, {padded:.2f} ms over padding, too")
+
+
+def _stepper(
+    options: argparse.Namespace, device: str, *, semantic: bool, deferred: bool = False, name: str = "remi"
+) -> Step:
+    backbone = build_backbone(name, n_items=options.items, dim=options.dim, interests=4, max_length=options.length)
     objective = build_objective(
         backbone,
         loss=LossConfig(negatives=options.negatives).model_dump(),
