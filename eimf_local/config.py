@@ -201,11 +201,13 @@ class TunedConfig(Section):
     """What a search on validation users found for one model, and at which cost.
 
     ``settings``: by section.key. ``trials``: trainings that were compared. ``recall_50``: the best one's Recall@50 of
-    the validation users.
+    the validation users. ``found_on``: whose users they were, where the settings come from other data than they are
+    for.
     """
 
     trials: int = Field(ge=1)
     recall_50: float = Field(ge=0, le=1)
+    found_on: str | None = None
     settings: dict[str, bool | int | float | str] = {}
 
 

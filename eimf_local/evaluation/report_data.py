@@ -160,11 +160,12 @@ class NotRun:
 
 @dataclass(frozen=True)
 class TunedRecord:
-    """What a search on validation users found for a model."""
+    """What a search on validation users found for a model; ``found_on``: on other data, of this name."""
 
     trials: int
     recall_50: float
     settings: dict[str, str | int | float | bool]
+    found_on: str | None = None
 
 
 @dataclass(frozen=True)

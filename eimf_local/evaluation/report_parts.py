@@ -196,15 +196,22 @@ def searched(grid: GridRecord) -> Iterator[Block]:
     if not grid.tuned:
         return
     yield Heading(2, "Searched settings")
+    found_on = sorted({one.found_on for one in grid.tuned.values() if one.found_on})
+    elsewhere = (
+        f" Nothing was searched on these data where another data set is named ({', '.join(found_on)}): the "
+        "settings were found there."
+        if found_on
+        else ""
+    )
     rows = [
-        Row([name, str(one.trials), words.number(one.recall_50),
+        Row([name, str(one.trials), words.number(one.recall_50) + (f" ({one.found_on})" if one.found_on else ""),
              ", ".join(f"{key} = {value}" for key, value in one.settings.items())])
         for name, one in grid.tuned.items()
     ]  # fmt: skip
     yield Table(
         "Each model's settings with the highest Recall@50 of the validation users among so many trials, one training "
         "seed each. Controls, ablations and sweeps take those of the model that they are compared with; a model that "
-        "is not listed has the preset's.",
+        "is not listed has the preset's." + elsewhere,
         [Column("Model", "left"), Column("Trials"), Column("Valid Recall@50"), Column("Settings", "left")],
         rows,
     )

@@ -96,6 +96,7 @@ def preset_text(config: Config, tuned: Mapping[str, TunedConfig]) -> str:
     for model, found in {**config.tuned, **tuned}.items():
         setting = ", ".join(f"{json.dumps(key)} = {_toml(value)}" for key, value in found.settings.items())
         lines += ["", f"[tuned.{model}]", f"trials = {found.trials}", f"recall_50 = {found.recall_50}"]
+        lines += [f"found_on = {_toml(found.found_on)}"] if found.found_on else []
         lines += [f"settings = {{ {setting} }}"]
     return "\n".join(lines) + "\n"
 

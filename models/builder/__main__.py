@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when the OpenMP library loads, so before torch
@@ -22,6 +23,7 @@ from .export import MODEL_NAME, export_gguf, pin
 from .lexicon import Lexicon
 from .network import NetworkConfig
 from .semantics import stem_vectors
+from .shops import label, read_titles, words_of
 from .titles import ordinary_words
 from .tokenizer import train_tokenizer, vocabulary_of
 from .train import Lessons, Trainer, TrainSettings
@@ -39,23 +41,27 @@ def build(
     bfloat16: bool = False,
     vocabulary_size: int = VOCABULARY_SIZE,
     domains: int | None = None,
+    titles: Sequence[Path] = (),
 ) -> Path:
     """Train (or continue) in ``out`` and export there; returns the GGUF's path.
 
-    ``domains`` takes only the first of the catalogue's. Raises ValueError where ``out`` holds a checkpoint of other
-    settings.
+    ``domains`` takes only the first of the catalogue's; ``titles`` are folders of shops whose titles are read too.
+    Raises ValueError where ``out`` holds a checkpoint of other settings.
     """
     keep_freed_memory()
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     catalogue = read_catalogue(domains=domains)
-    tokenizer = _tokenizer(out / "tokenizer.json", tokenizer_words(catalogue), vocabulary_size)
+    found = [read_titles(folder) for folder in titles]
+    words = words_of([title for shop in found for title in shop])
+    tokenizer = _tokenizer(out / "tokenizer.json", tokenizer_words(catalogue, words), vocabulary_size)
     _say(f"putting {len(catalogue.interests)} interests of {len(catalogue.domains)} domains into words")
     encode = load_encoder().encode
     ordinary = [word for word in ordinary_words() if word not in held_out_words()]
+    shops = tuple(label(shop, catalogue, encode) for shop in found)
     config = NetworkConfig(vocabulary_size=tokenizer.get_vocab_size())
     trainer = Trainer(
-        lessons=Lessons(tokenizer, catalogue, Lexicon(catalogue, encode, ordinary=ordinary)),
+        lessons=Lessons(tokenizer, catalogue, Lexicon(catalogue, encode, ordinary=ordinary), shops),
         config=config,
         settings=TrainSettings(steps=steps, seed=seed, bfloat16=bfloat16),
         stem_vectors=stem_vectors(vocabulary_of(tokenizer), encode, width=config.width),
@@ -94,6 +100,9 @@ def main() -> int:
     )
     parser.add_argument("--steps", type=int, default=4500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--titles", type=Path, action="append", default=[], help="folder of a shop with items.tsv.gz; may be repeated"
+    )
     parser.add_argument("--threads", type=int, default=2, help="the bytes of a build depend on it")
     parser.add_argument(
         "--bfloat16", action="store_true", help="twice as fast on a processor that has it; other bytes than without"
@@ -106,6 +115,7 @@ def main() -> int:
                 steps=arguments.steps,
                 seed=arguments.seed,
                 threads=arguments.threads,
+                titles=arguments.titles,
                 bfloat16=arguments.bfloat16,
             )
         else:

@@ -3,14 +3,15 @@
 A user has some interests of a few departments; each title is composed around one of an interest's nouns, now and then
 with an ordinary word that the encoder holds to be kin to the interest. The right answer names the interests, those of
 most titles first, in words that generalise, and in brackets the brand that a single title or at least two of several
-name. Some interests are foreign: invented compounds, which can only be copied. No real title is used.
+name. Some interests are foreign: invented compounds, which can only be copied. Where shops' titles are given, half of
+the users are made of those; the users themselves are always invented.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,13 +21,15 @@ from eimf_local.esim.prompts import PromptTemplate
 
 from .catalogue import Catalogue
 from .lexicon import NO_NOUN, Lexicon
+from .shops import Shop
 from .titles import TitleWriter, ordinary_words
 
 MAX_INTERESTS = 12
 _ASKED = (4, 6, 6, 6, 8, 10, 12, 12)  # how many interests a prompt allows: the default, and the presets'
 _LONGEST_PHRASE = 6  # words; a longer one is told without its brand
 _KIN_SHARE = 0.35  # of the titles, with a word that is kin to their interest
-_WORD_WEIGHT, _RAREST, _STEP = 60, 40, 100
+_REAL_SHARE = 0.5  # of the users where shops' titles are given
+_WORD_WEIGHT, _RAREST, _STEP, _FOUND = 60, 40, 100, 10
 
 
 @dataclass(frozen=True)
@@ -84,23 +87,31 @@ def frame(asked: int) -> tuple[str, str]:
     return prompt.head, prompt.tail
 
 
-def tokenizer_words(catalogue: Catalogue) -> list[tuple[str, int]]:
-    """Lower-case words with weights for the BPE: the catalogue's first, then ordinary words by falling frequency."""
+def tokenizer_words(catalogue: Catalogue, found: Mapping[str, int] | None = None) -> list[tuple[str, int]]:
+    """Lower-case words with weights for the BPE: the catalogue's first, then ordinary words by falling frequency.
+
+    ``found`` counts the titles of shops that have a word.
+    """
     texts = (*catalogue.words(), *frame(MAX_INTERESTS)[1].split())
     known = {word for text in texts for word in "".join(c if c.isalpha() else " " for c in text.lower()).split()}
     weights = Counter({word: _WORD_WEIGHT for word in known if len(word) > 1})
     for rank, word in enumerate(ordinary_words()):
         weights[word] += max(3, _RAREST - rank // _STEP)
+    for word, count in (found or {}).items():
+        weights[word] += _FOUND + min(count, _RAREST)
     return sorted((word, min(weight, 80)) for word, weight in weights.items() if word.isascii())
 
 
 class UserWriter:
     """Draws users with one random generator; the same generator state gives the same users."""
 
-    def __init__(self, rng: np.random.Generator, catalogue: Catalogue, lexicon: Lexicon) -> None:
+    def __init__(
+        self, rng: np.random.Generator, catalogue: Catalogue, lexicon: Lexicon, shops: Sequence[Shop] = ()
+    ) -> None:
         self._rng = rng
         self._catalogue = catalogue
         self._lexicon = lexicon
+        self._shops = shops
         self._titles = TitleWriter(rng)
 
     def user(self, titles: int, *, asked: int | None = None) -> Sample:
@@ -108,6 +119,17 @@ class UserWriter:
 
         ``asked`` is how many interests the prompt allows; drawn if None.
         """
+        foreign: list[Foreign] = []
+        if self._shops and self._titles.chance(_REAL_SHARE):
+            shown = self._from_shop(self._titles.pick(self._shops), titles)
+        else:
+            shown, foreign = self._invented(titles)
+        asked = asked or int(self._rng.choice(_ASKED))
+        answer = self._answer(list(shown.values()), foreign)[:asked]
+        return Sample(tuple(shown), tuple(item.interest for item in shown.values()), tuple(answer), asked)
+
+    def _invented(self, titles: int) -> tuple[dict[str, Shown], list[Foreign]]:
+        """Titles by the taxonomy, oldest first, and the foreign interests that some of them show."""
         departments = self._departments(titles)
         foreign = [self._foreign(departments) for _ in range(int(self._rng.choice([0, 1, 2], p=[0.65, 0.2, 0.15])))]
         draw = self._browsing if self._titles.chance(0.45) else self._focused
@@ -117,10 +139,38 @@ class UserWriter:
             patterns={number: self._titles.patterns(self._catalogue.domains[number]) for number in departments},
             loyalty=float(self._rng.choice([0.0, 0.3, 0.7])),
         )
-        shown = dict(self._show(owner, shop, foreign) for owner in owners)
-        asked = asked or int(self._rng.choice(_ASKED))
-        answer = self._answer(list(shown.values()), foreign)[:asked]
-        return Sample(tuple(shown), tuple(item.interest for item in shown.values()), tuple(answer), asked)
+        return dict(self._show(owner, shop, foreign) for owner in owners), foreign
+
+    def _from_shop(self, shop: Shop, titles: int) -> dict[str, Shown]:
+        """A shop's titles, oldest first: some interests' of its departments, and chance clicks now and then."""
+        everything = list(shop)
+        counts = np.array([len(shop[interest]) for interest in everything], dtype=np.float64)
+        domain_of = np.array([self._catalogue.domain_of[interest] for interest in everything])
+        departments = self._rng.choice(domain_of, int(self._rng.integers(1, 5)), p=counts / counts.sum())
+        near = np.flatnonzero(np.isin(domain_of, departments))
+        most = titles if self._titles.chance(0.5) else max(2, min(titles // 2, 8))
+        count = min(len(near), int(self._rng.integers(1, most + 1)))
+        likely = np.sqrt(counts[near])
+        chosen = self._rng.choice(near, count, replace=False, p=likely / likely.sum())
+        weights = self._rng.dirichlet(np.full(count, self._rng.choice([0.7, 1.5, 4.0])))
+        noise = float(self._rng.choice([0.0, 0.06, 0.12]))
+        loyalty = float(self._rng.choice([0.0, 0.3, 0.7]))
+        brand_of: dict[int, str] = {}  # that the user comes back to, by department
+        shown: dict[str, Shown] = {}
+        for _ in range(titles):
+            stray = self._titles.chance(noise)
+            row = int(
+                self._rng.choice(len(counts), p=counts / counts.sum()) if stray else self._rng.choice(chosen, p=weights)
+            )
+            interest, department = everything[row], int(domain_of[row])
+            pool = shop[interest]
+            if department in brand_of and self._titles.chance(loyalty):
+                pool = [title for title in pool if title.brand == brand_of[department]] or pool
+            title = self._titles.pick(pool)
+            if title.brand:
+                brand_of.setdefault(department, title.brand)
+            shown[title.text] = Shown(interest, title.noun, title.brand)
+        return shown
 
     def _show(self, owner: int, shop: _Shop, foreign: Sequence[Foreign]) -> tuple[str, Shown]:
         """A title of an interest, and what it was made of."""

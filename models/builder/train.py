@@ -31,6 +31,7 @@ from .catalogue import Catalogue
 from .corpus import MAX_INTERESTS, Sample, Told, UserWriter, frame
 from .lexicon import Lexicon
 from .network import Network, NetworkConfig
+from .shops import Shop
 from .tokenizer import (
     END_OF_TEXT,
     TURN_END,
@@ -116,6 +117,7 @@ class Lessons:
     tokenizer: Tokenizer
     catalogue: Catalogue
     lexicon: Lexicon
+    shops: tuple[Shop, ...] = ()
 
 
 class Trainer:
@@ -218,7 +220,7 @@ class BatchSource:
     def at(self, step: int) -> Batch:
         """Return the batch of ``step``; users of one batch have about as many titles, to spare padding."""
         rng = np.random.default_rng((self._settings.seed, step))
-        writer = UserWriter(rng, self._lessons.catalogue, self._lessons.lexicon)
+        writer = UserWriter(rng, self._lessons.catalogue, self._lessons.lexicon, self._lessons.shops)
         titles, framed = lesson_at(step / self._settings.steps, rng)
         sequences: list[_Sequence] = []
         longest = 0
