@@ -124,6 +124,17 @@ class ControlFinding:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """Paired difference ``name`` - ``method`` on one metric. ``p_holm``: adjusted among all rivals, both metrics."""
+
+    name: str
+    method: str
+    metric: str
+    difference: Difference
+    p_holm: float
+
+
+@dataclass(frozen=True)
 class Mismatch:
     """A published value outside our 95 % interval."""
 
@@ -166,6 +177,7 @@ class Results:
     n_published: int
     mismatches: list[Mismatch]
     peaks: list[Peak] = field(default_factory=list)
+    rivals: list[Rival] = field(default_factory=list)
 
     def row(self, name: str) -> ResultRow:
         """The row of a condition."""
@@ -196,6 +208,7 @@ def analyse(grid: Grid, grid_digest: str) -> Results:
         n_published=sum(metric in row.paper for row in rows if row.metrics for metric in TARGETS),
         mismatches=list(_mismatches(rows)),
         peaks=list(_peaks(grid, by_name, dataset)),
+        rivals=_rivals(by_name),
     )
 
 
@@ -294,6 +307,26 @@ def _comparisons(
             paper_relative=_paper_relative(by_row[condition.record.name], by_row[against.record.name], metric, dataset),
         )
         for (condition, against, metric, difference, base_mean), p_holm in zip(found, adjusted, strict=True)
+    ]
+
+
+def _rivals(by_name: dict[str, Condition]) -> list[Rival]:
+    """Every baseline, and every other condition of the method, against the method's first."""
+    methods = [condition for condition in by_name.values() if condition.record.group == "method" and condition.runs]
+    if not methods:
+        return []
+    method, others = methods[0], methods[1:]
+    others += [condition for condition in by_name.values() if condition.record.group == "baseline" and condition.runs]
+    found: list[tuple[str, str, Difference]] = []
+    for other in others:
+        if seeds := _common_seeds(other, method):
+            values = (one.values(CONTROL_METRICS, seeds) for one in (other, method))
+            pairs = zip(CONTROL_METRICS, paired_differences(*values), strict=True)
+            found += [(other.record.name, metric, difference) for metric, difference in pairs]
+    adjusted = holm([difference.p_value for _, _, difference in found])
+    return [
+        Rival(name, method.record.name, metric, difference, p_holm)
+        for (name, metric, difference), p_holm in zip(found, adjusted, strict=True)
     ]
 
 

@@ -142,6 +142,34 @@ def differences(results: Results) -> Iterator[Block]:
     yield Table(caption, columns, rows)
 
 
+def rivals(results: Results) -> Iterator[Block]:
+    """Every other model beside the method, the best first."""
+    if not results.rivals:
+        return
+    method = results.row(results.rivals[0].method).label
+    yield Heading(2, f"Every model beside {method}")
+    of = {(one.name, one.metric): one for one in results.rivals}
+    names = dict.fromkeys(one.name for one in results.rivals)
+    rows = [
+        Row(
+            [
+                results.row(name).label,
+                *(
+                    f"{words.difference(of[name, metric].difference)}, p {words.p_value(of[name, metric].p_holm)}"
+                    for metric in CONTROL_METRICS
+                ),
+            ]
+        )
+        for name in sorted(names, key=lambda name: -of[name, CONTROL_METRICS[-1]].difference.mean)
+    ]
+    yield Table(
+        f"Model {words.MINUS} {method}, paired over the same test users and seeds, 95% bootstrap interval; p by Holm's "
+        "adjustment over this table.",
+        [Column("Model", "left"), *(Column(metric) for metric in CONTROL_METRICS)],
+        rows,
+    )
+
+
 def controls(results: Results) -> Iterator[Block]:
     """What each control leaves of the method's gain, in words."""
     if not results.controls:

@@ -110,6 +110,20 @@ def test_metrics_json_holds_every_interval_and_difference(grid_folder, results):
     assert found.paper_relative == pytest.approx(0.3503 / 0.2973 - 1)
 
 
+def test_every_model_stands_beside_the_method(grid_folder, results):
+    found = {one.name: one for one in results.rivals if one.metric == "Recall@50"}
+    assert {one.method for one in results.rivals} == {"eimf"}
+    assert {"remi", "eimf-reference"} <= set(found) <= {row.name for row in results.rows}
+    assert not {"eimf", "eimf-shuffled", "text-init", "no-align"} & set(found)
+    values = (stored_values(grid_folder, name, "Recall@50") for name in ("remi", "eimf"))
+    told, expected = found["remi"].difference, paired_difference(*values)
+    assert (told.mean, told.low, told.high) == pytest.approx((expected.mean, expected.low, expected.high))
+    assert [one.p_holm for one in results.rivals] == holm([one.difference.p_value for one in results.rivals])
+    text = (grid_folder / "report.md").read_text()
+    cell = markdown_row(text.split("## Every model beside EIMF (REMI)")[1], "REMI", "Recall@50", "Recall@50")
+    assert cell.startswith(f"{told.mean:+.4f} [{told.low:+.4f}, {told.high:+.4f}], p ")
+
+
 def test_every_condition_is_compared_with_its_backbone_and_two_llms_only_on_equal_exemplars(small_grid):
     found = {(one.name, one.against) for one in analyse(load_grid(small_grid), "").comparisons}
     expected = {("eimf", "remi"), ("eimf-reference", "remi"), ("eimf-shuffled", "eimf"), ("text-init", "remi"),

@@ -75,7 +75,10 @@ def folder(tmp_path_factory):
             {"name": "fraction-50", "label": "EIMF, 50 % exemplars", "seeds": [2], "reason": "not chosen"},
         ],
         "command": "eimf-local reproduce paper-office --out g",
-        "tuned": {"eimf": {"trials": 8, "recall_50": 0.31, "settings": {"train.learning_rate": 0.003}}},
+        "tuned": {
+            "eimf": {"trials": 8, "recall_50": 0.31, "settings": {"train.learning_rate": 0.003}},
+            "remi": {"trials": 8, "recall_50": 0.25, "settings": {}, "found_on": "elsewhere"},
+        },
         "case_study": {"llm": "tiny", "exemplar_llm": "large", "shown": 1, "cases": [CASE, CASE]},
     }
     (made / "grid.json").write_text(json.dumps(record))
@@ -119,6 +122,7 @@ def test_a_table_has_the_paired_test_the_papers_gain_and_a_mark_where_it_agrees(
 def test_trials_of_the_search_stand_beside_the_result_and_what_they_found_below(folder):
     assert re.search(r"\| EIMF \(REMI\) +\| +3 +\| +8 +\|", (folder / "report.md").read_text())
     assert "| eimf | 8 | 0.3100 | train.learning" in section(folder, "Searched settings")
+    assert "| remi | 8 | 0.2500 (elsewhere) |" in section(folder, "Searched settings")
 
 
 def test_cost_and_data_stand_beside_the_papers(folder):
