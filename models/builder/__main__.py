@@ -70,7 +70,7 @@ def build(
         _say(f"continuing at step {trainer.step}")
     trainer.run(folder=out, progress=_say)
     model = out / f"{MODEL_NAME}.gguf"
-    export_gguf(trainer.network, tokenizer, model)
+    export_gguf(trainer.network, tokenizer, model, shops=[folder.resolve().name for folder in titles])
     _say(f"wrote {model} ({model.stat().st_size:,} bytes)")
     return model
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -18,10 +19,10 @@ from .network import Network
 from .tokenizer import END_OF_TEXT, TURN_END, Vocabulary, vocabulary_of
 
 MODEL_NAME = "eimf-tiny-qwen2"
-DESCRIPTION = (
-    "A small model of Qwen's architecture (Qwen2), trained from scratch by this project on synthetic shop titles; its "
-    "words start from MiniLM's embeddings. Not Alibaba's Qwen: it shares no weight with it, and what it knows of the "
-    "world is some nine hundred everyday interests."
+_DESCRIPTION = (
+    "A small model of Qwen's architecture (Qwen2), trained from scratch by this project on invented users of {titles}; "
+    "its words start from MiniLM's embeddings. Not Alibaba's Qwen: it shares no weight with it, and what it knows of "
+    "the world is some nine hundred everyday interests."
 )
 _CHATML = (
     "{% for message in messages %}"
@@ -45,9 +46,14 @@ _BLOCK_TENSORS = {
 }
 
 
-def export_gguf(network: Network, tokenizer: Tokenizer, path: Path) -> None:
-    """Write ``network`` and ``tokenizer`` to ``path``: matrices in Q8_0, norms and biases in float32."""
+def export_gguf(network: Network, tokenizer: Tokenizer, path: Path, *, shops: Sequence[str] = ()) -> None:
+    """Write ``network`` and ``tokenizer`` to ``path``: matrices in Q8_0, norms and biases in float32.
+
+    ``shops``: the names of those whose titles it has read beside the invented ones, for the description.
+    """
     writer = gguf.GGUFWriter(path, "qwen2")
+    titles = "invented shop titles" + (f" and titles of {' and '.join(shops)}" if shops else "")
+    writer.add_description(_DESCRIPTION.format(titles=titles))
     _write_header(writer, network)
     _write_tokenizer(writer, vocabulary_of(tokenizer))
     with torch.no_grad():
@@ -67,7 +73,6 @@ def _write_header(writer: gguf.GGUFWriter, network: Network) -> None:
     config = network.config
     writer.add_name(MODEL_NAME)
     writer.add_type(gguf.GGUFType.MODEL)
-    writer.add_description(DESCRIPTION)
     writer.add_license("apache-2.0")
     writer.add_vocab_size(config.vocabulary_size)
     writer.add_context_length(config.context)
@@ -115,6 +120,7 @@ def pin(model: Path, manifest: Path) -> None:
     _, mark, upstream = (manifest.read_text("utf-8") if manifest.exists() else "").partition("\n# Not shipped:")
     reader = gguf.GGUFReader(model)
     context = int(reader.fields["qwen2.context_length"].contents())
+    description = reader.fields["general.description"].contents()
     data = model.read_bytes()
     text = f'''# Written by `python -m eimf_local_models.builder --pin FILE`: what the package ships, by digest.
 
@@ -127,7 +133,7 @@ licence = "Apache-2.0"
 role = "interests"
 context = {context}
 architecture = "qwen2"
-description = "{DESCRIPTION}"
+description = "{description}"
 '''
     tomllib.loads(text)  # a name that would break the TOML fails here, before anything is overwritten
     manifest.write_text(text + mark + upstream, "utf-8")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from eimf_local_models.builder.__main__ import build
 from eimf_local_models.builder.corpus import MAX_INTERESTS, frame
-from eimf_local_models.builder.export import pin
+from eimf_local_models.builder.export import export_gguf, pin
 from eimf_local_models.builder.network import Network, NetworkConfig
 from eimf_local_models.builder.tokenizer import encode_frame, encode_text, stems_and_forms, vocabulary_of
 from eimf_local_models.builder.train import Lessons, Trainer, TrainSettings
@@ -86,3 +86,12 @@ def test_pin_writes_the_files_digest(toy_folder: Path, tmp_path: Path) -> None:
     assert entry["sha256"] == hashlib.sha256(data).hexdigest()
     assert entry["size"] == len(data)
     assert entry["context"] == 4096
+    assert "users of invented shop titles;" in entry["description"]
+
+
+def test_the_description_names_the_shops_whose_titles_were_read(
+    toy_folder: Path, lessons: Lessons, tmp_path: Path
+) -> None:
+    export_gguf(*trained(toy_folder, lessons), tmp_path / NAME, shops=["north", "south"])
+    description = gguf.GGUFReader(tmp_path / NAME).fields["general.description"].contents()
+    assert "users of invented shop titles and titles of north and south;" in description
