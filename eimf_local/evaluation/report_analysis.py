@@ -125,12 +125,16 @@ class ControlFinding:
 
 @dataclass(frozen=True)
 class Rival:
-    """Paired difference ``name`` - ``method`` on one metric. ``p_holm``: adjusted among all rivals, both metrics."""
+    """Paired difference ``name`` - ``method`` on one metric, over ``seeds`` common seeds.
+
+    ``p_holm``: adjusted among all rivals and both metrics.
+    """
 
     name: str
     method: str
     metric: str
     difference: Difference
+    seeds: int
     p_holm: float
 
 
@@ -315,18 +319,18 @@ def _rivals(by_name: dict[str, Condition]) -> list[Rival]:
     methods = [condition for condition in by_name.values() if condition.record.group == "method" and condition.runs]
     if not methods:
         return []
-    method, others = methods[0], methods[1:]
-    others += [condition for condition in by_name.values() if condition.record.group == "baseline" and condition.runs]
-    found: list[tuple[str, str, Difference]] = []
+    method, *others = methods
+    others += [condition for condition in by_name.values() if condition.record.group == "baseline"]
+    found: list[tuple[str, str, Difference, int]] = []
     for other in others:
         if seeds := _common_seeds(other, method):
-            values = (one.values(CONTROL_METRICS, seeds) for one in (other, method))
-            pairs = zip(CONTROL_METRICS, paired_differences(*values), strict=True)
-            found += [(other.record.name, metric, difference) for metric, difference in pairs]
-    adjusted = holm([difference.p_value for _, _, difference in found])
+            pair = (one.values(CONTROL_METRICS, seeds) for one in (other, method))
+            tested = zip(CONTROL_METRICS, paired_differences(*pair), strict=True)
+            found += [(other.record.name, metric, difference, len(seeds)) for metric, difference in tested]
+    adjusted = holm([difference.p_value for _, _, difference, _ in found])
     return [
-        Rival(name, method.record.name, metric, difference, p_holm)
-        for (name, metric, difference), p_holm in zip(found, adjusted, strict=True)
+        Rival(name, method.record.name, metric, difference, seeds, p_holm)
+        for (name, metric, difference, seeds), p_holm in zip(found, adjusted, strict=True)
     ]
 
 

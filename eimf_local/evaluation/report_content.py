@@ -143,29 +143,33 @@ def differences(results: Results) -> Iterator[Block]:
 
 
 def rivals(results: Results) -> Iterator[Block]:
-    """Every other model beside the method, the best first."""
+    """Baselines and the method's other forms beside the method, the best first by the last metric."""
     if not results.rivals:
         return
     method = results.row(results.rivals[0].method).label
-    yield Heading(2, f"Every model beside {method}")
-    of = {(one.name, one.metric): one for one in results.rivals}
+    yield Heading(2, f"Other models beside {method}")
+    found = {(one.name, one.metric): one for one in results.rivals}
     names = dict.fromkeys(one.name for one in results.rivals)
+
+    def cell(name: str, metric: str) -> str:
+        rival = found[name, metric]
+        return f"{words.difference(rival.difference)}, p {words.p_value(rival.p_holm)}"
+
     rows = [
         Row(
             [
                 results.row(name).label,
-                *(
-                    f"{words.difference(of[name, metric].difference)}, p {words.p_value(of[name, metric].p_holm)}"
-                    for metric in CONTROL_METRICS
-                ),
+                str(found[name, CONTROL_METRICS[0]].seeds),
+                *(cell(name, m) for m in CONTROL_METRICS),
             ]
         )
-        for name in sorted(names, key=lambda name: -of[name, CONTROL_METRICS[-1]].difference.mean)
+        for name in sorted(names, key=lambda name: -found[name, CONTROL_METRICS[-1]].difference.mean)
     ]
     yield Table(
-        f"Model {words.MINUS} {method}, paired over the same test users and seeds, 95% bootstrap interval; p by Holm's "
-        "adjustment over this table.",
-        [Column("Model", "left"), *(Column(metric) for metric in CONTROL_METRICS)],
+        f"Baselines and other forms of the method {words.MINUS} {method}, by {CONTROL_METRICS[-1]}; paired over test "
+        "users and the seeds that both have. Intervals are 95%, unadjusted; p by Holm's adjustment over this table, a "
+        "family of its own.",
+        [Column("Model", "left"), Column("Seeds"), *(Column(metric) for metric in CONTROL_METRICS)],
         rows,
     )
 

@@ -51,7 +51,10 @@ def check_same(folder: Path, config: Config, **inputs: str) -> None:
 
 
 def _flat(config: Config) -> dict[str, Any]:
-    values = json.loads(config.model_dump_json(exclude={"reproduce"}))  # as it comes back from the file
+    # as it comes back from the file; searched settings without what they do not say, as earlier versions wrote them
+    values = json.loads(config.model_dump_json(exclude={"reproduce"}))
+    for model, found in values["tuned"].items():
+        values["tuned"][model] = {key: value for key, value in found.items() if value is not None}
     flat = {f"{section}.{key}": value for section, keys in values.items() for key, value in keys.items()}
     return {key: value for key, value in flat.items() if key not in _FREE}
 

@@ -188,7 +188,7 @@ def _record(
             out=order.out,
             seeds=seeds,
             failures=failures,
-            trials={name: found.trials for name, found in order.config.tuned.items()},
+            trials={name: found.trials for name, found in order.config.tuned.items() if found.found_on is None},
         ),
         "parts": record.parts_record(ground.choice),
         "not_run": record.not_run_record(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import shutil
 import sys
@@ -14,6 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when the OpenMP libr
 import torch
 from tokenizers import Tokenizer
 
+from eimf_local.errors import EimfError, InputError
 from eimf_local.esim.encoder import load_encoder
 from eimf_local.training.memory import keep_freed_memory
 
@@ -46,22 +48,26 @@ def build(
     """Train (or continue) in ``out`` and export there; returns the GGUF's path.
 
     ``domains`` takes only the first of the catalogue's; ``titles`` are folders of shops whose titles are read too.
-    Raises ValueError where ``out`` holds a checkpoint of other settings.
+    Raises ValueError where ``out`` holds a checkpoint of other settings or titles, and :class:`InputError` for titles
+    that cannot be used.
     """
     keep_freed_memory()
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     catalogue = read_catalogue(domains=domains)
-    found = [read_titles(folder) for folder in titles]
-    words = words_of([title for shop in found for title in shop])
+    found = {folder: read_titles(folder) for folder in titles}
+    words = words_of(itertools.chain(*found.values()))
     tokenizer = _tokenizer(out / "tokenizer.json", tokenizer_words(catalogue, words), vocabulary_size)
     _say(f"putting {len(catalogue.interests)} interests of {len(catalogue.domains)} domains into words")
     encode = load_encoder().encode
     ordinary = [word for word in ordinary_words() if word not in held_out_words()]
-    shops = tuple(label(shop, catalogue, encode) for shop in found)
+    lexicon = Lexicon(catalogue, encode, ordinary=ordinary)
+    shops = {folder: label(own, catalogue, lexicon.phrase_vectors(), encode) for folder, own in found.items()}
+    if strange := [folder for folder, shop in shops.items() if not shop.interests]:
+        raise InputError(f"{strange[0]}: no title is near to a known interest", hint="give a shop's titles")
     config = NetworkConfig(vocabulary_size=tokenizer.get_vocab_size())
     trainer = Trainer(
-        lessons=Lessons(tokenizer, catalogue, Lexicon(catalogue, encode, ordinary=ordinary), shops),
+        lessons=Lessons(tokenizer, catalogue, lexicon, tuple(shops.values())),
         config=config,
         settings=TrainSettings(steps=steps, seed=seed, bfloat16=bfloat16),
         stem_vectors=stem_vectors(vocabulary_of(tokenizer), encode, width=config.width),
@@ -120,7 +126,7 @@ def main() -> int:
             )
         else:
             _install(arguments.pin)
-    except (OSError, ValueError) as error:
+    except (EimfError, OSError, ValueError) as error:
         _say(f"error: {error}")
         return 1
     return 0

@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,9 @@ _ASKED = (4, 6, 6, 6, 8, 10, 12, 12)  # how many interests a prompt allows: the 
 _LONGEST_PHRASE = 6  # words; a longer one is told without its brand
 _KIN_SHARE = 0.35  # of the titles, with a word that is kin to their interest
 _REAL_SHARE = 0.5  # of the users where shops' titles are given
-_WORD_WEIGHT, _RAREST, _STEP, _FOUND = 60, 40, 100, 10
+_SHOP_DEPARTMENTS, _TRIES = 4, 3
+_WORD_WEIGHT, _RAREST, _STEP = 60, 40, 100  # of the taxonomy's words, and of ordinary ones by their rank
+_FOUND, _MOST_FOUND = 10, 40  # of words in shops' titles, and what their number adds at most
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def frame(asked: int) -> tuple[str, str]:
     return prompt.head, prompt.tail
 
 
-def tokenizer_words(catalogue: Catalogue, found: Mapping[str, int] | None = None) -> list[tuple[str, int]]:
+def tokenizer_words(catalogue: Catalogue, found: Mapping[str, int] = MappingProxyType({})) -> list[tuple[str, int]]:
     """Lower-case words with weights for the BPE: the catalogue's first, then ordinary words by falling frequency.
 
     ``found`` counts the titles of shops that have a word.
@@ -97,8 +100,8 @@ def tokenizer_words(catalogue: Catalogue, found: Mapping[str, int] | None = None
     weights = Counter({word: _WORD_WEIGHT for word in known if len(word) > 1})
     for rank, word in enumerate(ordinary_words()):
         weights[word] += max(3, _RAREST - rank // _STEP)
-    for word, count in (found or {}).items():
-        weights[word] += _FOUND + min(count, _RAREST)
+    for word, count in found.items():
+        weights[word] += _FOUND + min(count, _MOST_FOUND)
     return sorted((word, min(weight, 80)) for word, weight in weights.items() if word.isascii())
 
 
@@ -143,33 +146,30 @@ class UserWriter:
 
     def _from_shop(self, shop: Shop, titles: int) -> dict[str, Shown]:
         """A shop's titles, oldest first: some interests' of its departments, and chance clicks now and then."""
-        everything = list(shop)
-        counts = np.array([len(shop[interest]) for interest in everything], dtype=np.float64)
-        domain_of = np.array([self._catalogue.domain_of[interest] for interest in everything])
-        departments = self._rng.choice(domain_of, int(self._rng.integers(1, 5)), p=counts / counts.sum())
-        near = np.flatnonzero(np.isin(domain_of, departments))
+        likely = shop.counts / shop.counts.sum()
+        departments = self._rng.choice(shop.domains, int(self._rng.integers(1, _SHOP_DEPARTMENTS + 1)), p=likely)
+        near = np.flatnonzero(np.isin(shop.domains, departments))
         most = titles if self._titles.chance(0.5) else max(2, min(titles // 2, 8))
+        roots = np.sqrt(shop.counts[near])
         count = min(len(near), int(self._rng.integers(1, most + 1)))
-        likely = np.sqrt(counts[near])
-        chosen = self._rng.choice(near, count, replace=False, p=likely / likely.sum())
+        chosen = self._rng.choice(near, count, replace=False, p=roots / roots.sum())
         weights = self._rng.dirichlet(np.full(count, self._rng.choice([0.7, 1.5, 4.0])))
         noise = float(self._rng.choice([0.0, 0.06, 0.12]))
         loyalty = float(self._rng.choice([0.0, 0.3, 0.7]))
         brand_of: dict[int, str] = {}  # that the user comes back to, by department
         shown: dict[str, Shown] = {}
-        for _ in range(titles):
+        for _ in range(_TRIES * titles):  # an interest of few titles gives one a second time
             stray = self._titles.chance(noise)
-            row = int(
-                self._rng.choice(len(counts), p=counts / counts.sum()) if stray else self._rng.choice(chosen, p=weights)
-            )
-            interest, department = everything[row], int(domain_of[row])
-            pool = shop[interest]
+            row = int(self._rng.choice(len(likely), p=likely) if stray else self._rng.choice(chosen, p=weights))
+            department, pool = int(shop.domains[row]), shop.titles[row]
             if department in brand_of and self._titles.chance(loyalty):
-                pool = [title for title in pool if title.brand == brand_of[department]] or pool
+                pool = tuple(title for title in pool if title.brand == brand_of[department]) or pool
             title = self._titles.pick(pool)
             if title.brand:
                 brand_of.setdefault(department, title.brand)
-            shown[title.text] = Shown(interest, title.noun, title.brand)
+            shown.setdefault(title.text, Shown(shop.interests[row], title.noun, title.brand))
+            if len(shown) == titles:
+                break
         return shown
 
     def _show(self, owner: int, shop: _Shop, foreign: Sequence[Foreign]) -> tuple[str, Shown]:

@@ -6,6 +6,7 @@ The same weights give the same bytes: no date, no path, no version of a tool goe
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,7 +121,7 @@ def pin(model: Path, manifest: Path) -> None:
     _, mark, upstream = (manifest.read_text("utf-8") if manifest.exists() else "").partition("\n# Not shipped:")
     reader = gguf.GGUFReader(model)
     context = int(reader.fields["qwen2.context_length"].contents())
-    description = reader.fields["general.description"].contents()
+    description = json.dumps(reader.fields["general.description"].contents())
     data = model.read_bytes()
     text = f'''# Written by `python -m eimf_local_models.builder --pin FILE`: what the package ships, by digest.
 
@@ -133,7 +134,7 @@ licence = "Apache-2.0"
 role = "interests"
 context = {context}
 architecture = "qwen2"
-description = "{description}"
+description = {description}
 '''
     tomllib.loads(text)  # a name that would break the TOML fails here, before anything is overwritten
     manifest.write_text(text + mark + upstream, "utf-8")

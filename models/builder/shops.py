@@ -1,20 +1,23 @@
-"""Titles of real shops as unlabelled input: each is put under the taxonomy's interest whose noun is nearest to it.
+"""Titles of real shops as unlabelled input: each is put under the interest that the encoder holds nearest to it.
 
-Invented titles teach how answers are made; real ones, how people who sell things really write. A data set's titles
-alone are read, no user's history. What the label is worth is the encoder's judgement (MiniLM), so titles that are near
-to nothing are left out, and those that name a product of the demo shop's held-out domains.
+Invented titles teach how answers are made; real ones, how people who sell things write. A data set's titles alone are
+read, no user's history. A label is worth what the encoder's judgement is (MiniLM); titles that are near to nothing are
+left out, and those with all words of a product of the demo shop's held-out domains.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from eimf_local.data.dataset import Float32, Int64
+from eimf_local.data.sources import missing_column, reading
+from eimf_local.data.table import column_names, scan
 from eimf_local.data.titles import clean_title
 
 from .catalogue import Catalogue, held_out_nouns
@@ -23,95 +26,131 @@ from .titles import TITLE_CHARACTERS
 
 _FEWEST_WORDS = 2
 _NEAR = 0.4  # cosine of a title to a noun from which it is held to be such a thing
-_PHRASE_SHARE = 0.5  # what an interest's phrases count beside one of its nouns
+_PHRASES = 0.5  # what the cosine to an interest's phrases counts beside that to one of its nouns
 _BRAND_TITLES = 3  # that begin with the same word
 _ELSEWHERE = 0.25  # of a word's titles that do not begin with it: more, and it is no brand
 _TOGETHER = 0.7  # of a brand's titles that share the second word: it belongs to the name
-_RAREST = 3  # titles with a word, for the tokeniser
+_FEWEST_TITLES = 3  # with a word, for the tokeniser
 _BATCH = 2048
 
 
 @dataclass(frozen=True)
 class ShopTitle:
-    """A title, which of its interest's nouns it is nearest to, and its brand, "" where none is told apart."""
+    """A title, which of its interest's nouns is nearest to it, and its brand in lower case, "" where none shows."""
 
     text: str
     noun: int
     brand: str
 
 
-Shop = Mapping[int, Sequence[ShopTitle]]  # a shop's titles by interest
+@dataclass(frozen=True)
+class Shop:
+    """A shop's titles, row by row one interest's.
+
+    ``interests``: their numbers; ``domains`` int64 [rows]: their departments; ``counts`` int64 [rows]: of titles.
+    """
+
+    interests: tuple[int, ...]
+    domains: Int64
+    counts: Int64
+    titles: tuple[tuple[ShopTitle, ...], ...]
 
 
 def read_titles(folder: Path) -> list[str]:
-    """The distinct titles of ``folder``/items.tsv.gz, cleaned and cut as the library shows them."""
-    table = pl.read_csv(folder / "items.tsv.gz", separator="\t", quote_char=None, columns=["title"], infer_schema=False)
-    raw = table["title"].drop_nulls().to_list()
-    titles = dict.fromkeys(clean_title(str(text))[:TITLE_CHARACTERS].rstrip() for text in raw)
-    held_out = held_out_nouns()
-    return [
-        title
-        for title in titles
-        if len(title.split()) >= _FEWEST_WORDS and not any(noun in title.lower() for noun in held_out)
+    """The distinct titles of ``folder``/items.tsv.gz that may be read, cleaned and cut as the library shows them.
+
+    Raises :class:`InputError` where the file cannot be read or has no titles' column.
+    """
+    path = folder / "items.tsv.gz"
+    table = scan(path)
+    if "title" not in (names := column_names(path, table)):
+        raise missing_column(path, ["title"], names, remedy="give a folder with items.tsv.gz")
+    with reading(path):
+        raw = table.select(pl.col("title").drop_nulls()).collect()["title"].to_list()
+    held_out = [frozenset(map(_singular, noun.split())) for noun in held_out_nouns()]
+    titles = dict.fromkeys(clean_title(text)[:TITLE_CHARACTERS].rstrip() for text in raw)
+    return [title for title in titles if len(title.split()) >= _FEWEST_WORDS and not _names_any(title, held_out)]
+
+
+def label(titles: Sequence[str], catalogue: Catalogue, phrases: Float32, encode: Encode) -> Shop:
+    """Put titles under interests of products: the highest cosine to a noun plus half of that to its interest's phrases.
+
+    ``phrases`` float32 [interests, T], unit rows. Brands are taken off before a title is compared.
+    """
+    owners = [
+        (interest, noun)
+        for interest, domain in enumerate(catalogue.domain_of)
+        if catalogue.domains[domain].kind == "product"
+        for noun in range(len(catalogue.interests[interest].nouns))
     ]
-
-
-def label(titles: Sequence[str], catalogue: Catalogue, encode: Encode) -> Shop:
-    """Put titles under interests of products, and tell their brands."""
-    products = [i for i, domain in enumerate(catalogue.domain_of) if catalogue.domains[domain].kind == "product"]
-    owners = [(interest, noun) for interest in products for noun in range(len(catalogue.interests[interest].nouns))]
     nouns = encode([catalogue.interests[interest].nouns[noun].lower() for interest, noun in owners])
-    phrases = np.stack([encode(catalogue.interests[interest].phrases).mean(axis=0) for interest in products])
-    row_of = {interest: row for row, interest in enumerate(products)}
-    centres = phrases[[row_of[interest] for interest, _ in owners]]
-    brands = brands_of(titles)
-    shop: dict[int, list[ShopTitle]] = {}
-    for first in range(0, len(titles), _BATCH):
-        part = titles[first : first + _BATCH]
-        bare = [_without(title, brand) for title, brand in zip(part, brands[first:], strict=False)]
-        vectors = encode(bare)
+    own_phrases = phrases[[interest for interest, _ in owners]]
+    branded = list(zip(titles, brands_of(titles), strict=True))
+    found: dict[int, list[ShopTitle]] = {}
+    for first in range(0, len(branded), _BATCH):
+        part = branded[first : first + _BATCH]
+        vectors = encode([_without(title, brand) for title, brand in part])
         near = vectors @ nouns.T  # [titles, nouns]
-        best = (near + _PHRASE_SHARE * (vectors @ centres.T)).argmax(axis=1)
-        for title, brand, column, cosines in zip(part, brands[first:], best, near, strict=False):
+        best = (near + _PHRASES * (vectors @ own_phrases.T)).argmax(axis=1)
+        for (title, brand), column, cosines in zip(part, best, near, strict=True):
             if cosines[column] >= _NEAR:
                 interest, noun = owners[column]
-                shop.setdefault(interest, []).append(ShopTitle(title, noun, brand))
-    return shop
+                found.setdefault(interest, []).append(ShopTitle(title, noun, brand))
+    return Shop(
+        interests=tuple(found),
+        domains=np.array([catalogue.domain_of[interest] for interest in found], np.int64),
+        counts=np.array([len(own) for own in found.values()], np.int64),
+        titles=tuple(map(tuple, found.values())),
+    )
 
 
 def brands_of(titles: Sequence[str]) -> list[str]:
-    """Each title's brand: its first word or two, where several titles begin so and few have the word elsewhere.
+    """Each title's brand in lower case, "" where none shows.
 
-    >>> brands_of(["Avery Binder", "Avery Labels", "Avery Big Labels", "Blue Pen"])
-    ['Avery', 'Avery', 'Avery', '']
-    >>> brands_of(["Blue Pen", "Blue Cap", "Blue Ink", "Navy Blue Hat", "Sky Blue Hat"])
-    ['', '', '', '', '']
+    It is the first word or two, where several titles begin so and few have the word elsewhere.
     """
-    split = [title.split() for title in titles]
-    first = Counter(words[0].lower() for words in split)
-    anywhere = Counter(word for words in split for word in {word.lower().strip(",") for word in words})
-    pairs = Counter(" ".join(words[:2]).lower() for words in split)
-    after = Counter(word for words in split for word in {word.lower().strip(",") for word in words[2:]})
+    split = [_words(title) for title in titles]
+    first = Counter(words[0] for words in split if words)
+    pairs = Counter(tuple(words[:2]) for words in split)
+    anywhere = Counter(word for words in split for word in set(words))
+    later = Counter(word for words in split for word in set(words[2:]))
 
     def brand(words: Sequence[str]) -> str:
-        head = words[0].lower()
-        count = first[head]
-        if count < _BRAND_TITLES or not head[0].isalpha() or 1 - count / anywhere[head] > _ELSEWHERE:
+        if len(words) < 2 or not words[0][0].isalpha():
             return ""
-        second = " ".join(words[:2]).lower()
-        joined = pairs[second] >= max(_BRAND_TITLES, _TOGETHER * count) and after[words[1].lower()] < pairs[second]
-        return " ".join(words[:2]) if joined and words[1][-1].isalnum() else words[0].strip(",:;-")
+        count, together = first[words[0]], pairs[tuple(words[:2])]
+        if count < _BRAND_TITLES or 1 - count / anywhere[words[0]] > _ELSEWHERE:
+            return ""
+        joined = together >= max(_BRAND_TITLES, _TOGETHER * count) and later[words[1]] < together
+        return " ".join(words[: 1 + joined])
 
     return [brand(words) for words in split]
 
 
-def words_of(titles: Sequence[str]) -> Counter[str]:
+def words_of(titles: Iterable[str]) -> Counter[str]:
     """How many titles have each lower-case word of letters, rare ones left out."""
-    counts = Counter(
-        word for title in titles for word in {*"".join(c if c.isalpha() else " " for c in title.lower()).split()}
-    )
-    return Counter({word: count for word, count in counts.items() if count >= _RAREST})
+    counts = Counter(word for title in titles for word in {*_only_letters(title).split()})
+    return Counter({word: count for word, count in counts.items() if count >= _FEWEST_TITLES and len(word) > 1})
+
+
+def _only_letters(text: str) -> str:
+    return "".join(character if character.isalpha() else " " for character in text.lower())
+
+
+def _words(title: str) -> list[str]:
+    """Lower-case words without the marks around them."""
+    stripped = (word.strip(",:;-()[]/") for word in title.lower().split())
+    return [word for word in stripped if word]
 
 
 def _without(title: str, brand: str) -> str:
-    return title[len(brand) :].lstrip(" ,:;-") or title
+    return " ".join(_words(title)[len(brand.split()) :]) or title
+
+
+def _names_any(title: str, nouns: Sequence[frozenset[str]]) -> bool:
+    words = set(map(_singular, _words(title)))
+    return any(noun <= words for noun in nouns)
+
+
+def _singular(word: str) -> str:
+    return word.removesuffix("s")

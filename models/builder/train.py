@@ -25,6 +25,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from eimf_local.artifacts import digest_of
 from eimf_local.data.dataset import Float32
 
 from .catalogue import Catalogue
@@ -119,6 +120,10 @@ class Lessons:
     lexicon: Lexicon
     shops: tuple[Shop, ...] = ()
 
+    def titles_digest(self) -> str:
+        """Digest of the shops' titles, in order."""
+        return digest_of([[title.text for own in shop.titles for title in own] for shop in self.shops])
+
 
 class Trainer:
     """Network, optimiser and the step counter; :meth:`run` advances to the last step."""
@@ -139,6 +144,7 @@ class Trainer:
         self.heads = Heads(width=config.width, phrases=lessons.lexicon.phrase_vectors())
         self.step = 0
         self._batches = BatchSource(lessons, settings)
+        self._titles_digest = lessons.titles_digest()
         self._optimizer = _optimizer(self.network, self.heads, settings)
 
     def run(self, *, folder: Path, progress: Progress, until: int | None = None, save_every: int = 200) -> None:
@@ -185,18 +191,21 @@ class Trainer:
         tensors |= {f"heads.{name}": value for name, value in self.heads.state_dict().items()}
         for key, state in self._optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{key}.{name}": value for name, value in state.items()}
-        meta = {"step": self.step, "settings": asdict(self.settings), "config": asdict(self.network.config)}
+        meta = {"step": self.step, **self._made_with()}
         save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "checkpoint.partial", _as_metadata(meta))
         (folder / "checkpoint.partial").replace(folder / "checkpoint.safetensors")
 
     def load(self, folder: Path) -> bool:
-        """Continue from ``folder``'s checkpoint; False where there is none. Raises ValueError for other settings."""
+        """Continue from ``folder``'s checkpoint; False where there is none. Raises ValueError for other settings.
+
+        Other titles count as other settings.
+        """
         path = folder / "checkpoint.safetensors"
         if not path.is_file():
             return False
         meta = read_metadata(path)
-        if meta["settings"] != asdict(self.settings) or meta["config"] != asdict(self.network.config):
-            raise ValueError(f"{path} was trained with other settings; give another folder or delete it")
+        if any(meta.get(name) != value for name, value in self._made_with().items()):
+            raise ValueError(f"{path} was trained with other settings or titles; give another folder or delete it")
         tensors = load_file(path)
         self.network.load_state_dict(_under(tensors, "network."))
         self.heads.load_state_dict(_under(tensors, "heads."))
@@ -205,6 +214,9 @@ class Trainer:
         self._optimizer.load_state_dict(restored)
         self.step = int(meta["step"])
         return True
+
+    def _made_with(self) -> dict[str, Any]:
+        return {"settings": asdict(self.settings), "config": asdict(self.network.config), "titles": self._titles_digest}
 
 
 class BatchSource:

@@ -120,8 +120,9 @@ def test_every_model_stands_beside_the_method(grid_folder, results):
     assert (told.mean, told.low, told.high) == pytest.approx((expected.mean, expected.low, expected.high))
     assert [one.p_holm for one in results.rivals] == holm([one.difference.p_value for one in results.rivals])
     text = (grid_folder / "report.md").read_text()
-    cell = markdown_row(text.split("## Every model beside EIMF (REMI)")[1], "REMI", "Recall@50", "Recall@50")
+    cell = markdown_row(text.split("## Other models beside EIMF (REMI)")[1], "REMI", "Recall@50", "Recall@50")
     assert cell.startswith(f"{told.mean:+.4f} [{told.low:+.4f}, {told.high:+.4f}], p ")
+    assert found["remi"].seeds == 3
 
 
 def test_every_condition_is_compared_with_its_backbone_and_two_llms_only_on_equal_exemplars(small_grid):

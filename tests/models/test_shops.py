@@ -11,6 +11,7 @@ from eimf_local_models.builder.lexicon import Lexicon
 from eimf_local_models.builder.shops import Shop, brands_of, label, read_titles, words_of
 from eimf_local_models.builder.titles import TITLE_CHARACTERS
 
+from eimf_local.errors import InputError
 from eimf_local.esim.encoder import TextEncoder
 
 
@@ -27,26 +28,40 @@ def titles(catalogue: Catalogue) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def shop(titles: list[str], catalogue: Catalogue, encoder: TextEncoder) -> Shop:
-    return label(titles, catalogue, encoder.encode)
+def shop(titles: list[str], catalogue: Catalogue, lexicon: Lexicon, encoder: TextEncoder) -> Shop:
+    return label(titles, catalogue, lexicon.phrase_vectors(), encoder.encode)
 
 
 def test_titles_lie_under_the_interest_whose_noun_they_name(
     shop: Shop, titles: list[str], catalogue: Catalogue
 ) -> None:
-    placed = {title.text: (interest, title.noun) for interest, own in shop.items() for title in own}
+    placed = {title.text: (i, title.noun) for i, own in zip(shop.interests, shop.titles, strict=True) for title in own}
     named = [catalogue.interests[i].nouns[n].lower() in text.lower() for text, (i, n) in placed.items()]
     assert len(placed) == len(titles)
     assert np.mean(named) >= 0.9  # near synonyms may stand for each other
+    assert shop.counts.tolist() == list(map(len, shop.titles))
+    assert shop.domains.tolist() == [catalogue.domain_of[interest] for interest in shop.interests]
 
 
-def test_brands_are_what_titles_begin_with(shop: Shop) -> None:
-    assert {title.brand for own in shop.values() for title in own} == {"Zorvex", "Plim", "Quandry"}
-    assert brands_of(["12 Pens", "12 Caps", "12 Inks", "12 Pads"]) == ["", "", "", ""]
+@pytest.mark.parametrize(
+    ("titles", "brands"),
+    [
+        (["Avery Binder", "AVERY Labels", "Avery, Big Labels", "Blue Pen"], ["avery", "avery", "avery", ""]),
+        (["Plim & Co Soap", "Plim & Co Foam", "Plim & Co Balm"], ["plim &"] * 3),
+        (["Burt's Bees Balm", "Burt's Bees Soap", "Burt's Bees Oil"], ["burt's bees"] * 3),
+        (["Blue Pen", "Blue Cap", "Blue Ink", "Navy Blue Hat", "Sky Blue Hat"], [""] * 5),  # no brand, but a word
+        (["12 Pens", "12 Caps", "12 Inks", "12 Pads"], [""] * 4),
+        (["Mummy, The", "Mummy, A", "Mummy, One"], ["mummy"] * 3),
+        (["Soap", "Soap", "Soap", "", " - "], [""] * 5),
+    ],
+)
+def test_brands_are_what_several_titles_begin_with(titles: list[str], brands: list[str]) -> None:
+    assert brands_of(titles) == brands
 
 
-def test_titles_near_to_nothing_are_left_out(catalogue: Catalogue, encoder: TextEncoder) -> None:
-    assert label(["qqx 7781 zzw", "xk 55 jj"], catalogue, encoder.encode) == {}
+def test_titles_near_to_nothing_are_left_out(catalogue: Catalogue, lexicon: Lexicon, encoder: TextEncoder) -> None:
+    strange = label(["qqx 7781 zzw", "xk 55 jj"], catalogue, lexicon.phrase_vectors(), encoder.encode)
+    assert strange.interests == ()
 
 
 def test_titles_are_read_as_the_library_shows_them(tmp_path: Path) -> None:
@@ -55,7 +70,7 @@ def test_titles_are_read_as_the_library_shows_them(tmp_path: Path) -> None:
         "1\tSoap &amp; Water",
         "2\tSoap &amp; Water",
         "3\t",
-        "4\tFluffy Cat Tree, 3 Levels",
+        "4\tFluffy Trees for Every Cat",
         "5\t" + "long " * 50,
     ]
     with gzip.open(tmp_path / "items.tsv.gz", "wt") as stream:
@@ -68,10 +83,11 @@ def test_titles_are_read_as_the_library_shows_them(tmp_path: Path) -> None:
 
 def test_half_of_the_users_are_made_of_a_shops_titles(shop: Shop, catalogue: Catalogue, lexicon: Lexicon) -> None:
     writer = UserWriter(np.random.default_rng(4), catalogue, lexicon, (shop,))
-    owner_of = {title.text: interest for interest, own in shop.items() for title in own}
+    owner_of = {title.text: i for i, own in zip(shop.interests, shop.titles, strict=True) for title in own}
     users = [writer.user(8) for _ in range(200)]
     of_shop = [user for user in users if user.titles[0] in owner_of]
     assert 70 <= len(of_shop) <= 130
+    assert np.mean([len(user.titles) for user in of_shop]) > 7.5  # of 8, though none comes twice
     for user in of_shop:
         assert user.owners == tuple(owner_of[title] for title in user.titles)
         assert {told.interest for told in user.told} <= set(user.owners)
@@ -84,3 +100,21 @@ def test_a_shops_words_weigh_in_the_vocabulary(titles: list[str], catalogue: Cat
     weights = dict(tokenizer_words(catalogue, words))
     assert "zorvex" not in dict(tokenizer_words(catalogue))
     assert weights["zorvex"] > 16
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (None, "no such file"),
+        ("", "cut short"),
+        ("item\tname\n1\tSoap\n", "has no column 'title'"),
+        (b"\x1f\x8b\x08junk", "cannot read"),
+    ],
+)
+def test_a_file_without_titles_is_one_error(tmp_path: Path, rows: str | bytes | None, told: str) -> None:
+    path = tmp_path / "items.tsv.gz"
+    if rows is not None:
+        path.write_bytes(rows if isinstance(rows, bytes) else gzip.compress(rows.encode()))
+    with pytest.raises(InputError, match=told) as error:
+        read_titles(tmp_path)
+    assert str(path) in str(error.value)

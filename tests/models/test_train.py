@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from eimf_local_models.builder.corpus import Sample, Told, UserWriter
 from eimf_local_models.builder.network import NetworkConfig
+from eimf_local_models.builder.shops import Shop, ShopTitle
 from eimf_local_models.builder.tokenizer import TURN_END
 from eimf_local_models.builder.train import (
     BatchSource,
@@ -44,6 +46,14 @@ def test_other_settings_are_refused(lessons: Lessons, tmp_path: Path) -> None:
     begun.run(folder=tmp_path, progress=lambda _: None, until=1)
     with pytest.raises(ValueError, match="other settings"):
         trainer(lessons, TrainSettings(steps=5, seed=2, batch_tokens=512)).load(tmp_path)
+
+
+def test_other_titles_are_refused(lessons: Lessons, tmp_path: Path) -> None:
+    begun = trainer(lessons)
+    begun.run(folder=tmp_path, progress=lambda _: None, until=1)
+    shop = Shop((0,), np.array([0]), np.array([1]), ((ShopTitle("Zorvex Gel Pens", 0, "zorvex"),),))
+    with pytest.raises(ValueError, match="other settings or titles"):
+        trainer(replace(lessons, shops=(shop,))).load(tmp_path)
 
 
 def test_without_a_checkpoint_nothing_is_loaded(lessons: Lessons, tmp_path: Path) -> None:

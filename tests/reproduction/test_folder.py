@@ -38,6 +38,17 @@ def test_what_is_run_of_it_how_fast_and_what_a_search_found_are_free(tmp_path: P
     assert (tmp_path / MADE_WITH).read_bytes() == before
 
 
+def test_what_searched_settings_do_not_say_is_not_recorded(tmp_path: Path) -> None:
+    tuned, elsewhere = tmp_path / "tuned.toml", tmp_path / "elsewhere.toml"
+    found = "[tuned.remi]\ntrials = 8\nrecall_50 = 0.1\n"
+    tuned.write_text(found)
+    elsewhere.write_text(found + 'found_on = "office"\n')
+    check_same(tmp_path, load_config(str(tuned)), **INPUTS)
+    assert "found_on" not in (tmp_path / MADE_WITH).read_text()  # a grid of an earlier version is the same grid
+    with pytest.raises(ArtifactError, match=r"another configuration: tuned\.remi"):
+        check_same(tmp_path, load_config(str(elsewhere)), **INPUTS)
+
+
 def test_when_the_record_is_damaged_it_is_named(tmp_path: Path) -> None:
     (tmp_path / MADE_WITH).write_text("{")
     with pytest.raises(ArtifactError, match=f"{MADE_WITH} is damaged"):
