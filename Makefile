@@ -70,8 +70,8 @@ results: install ## keep finished grids in docs/results/cells and write docs/res
 cells: install ## put the cells kept in docs/results/cells into a grid's folder, to go on from there: make cells GRID=runs/office
 	$(BIN)/python -m eimf_local.reproduction.cell_records restore docs/results/cells/$(notdir $(GRID)) $(GRID)
 
-model: install ## train the bundled GGUF from scratch on two cores; an interrupted training goes on
-	$(BIN)/python -m eimf_local_models.builder --out build/model
+model: install ## train the bundled GGUF from scratch; an interrupted training goes on: make model [TITLES="folders of shops"]
+	$(BIN)/python -m eimf_local_models.builder --out build/model $(foreach folder,$(TITLES),--titles '$(folder)')
 
 model-eval: install ## measure the bundled GGUF against its bars: make model-eval [DATA=folder of data sets] [MODEL=file.gguf]
 	$(BIN)/python -m eimf_local_models.builder.evaluate $(if $(MODEL),--model $(MODEL)) $(if $(DATA),--data $(DATA))
