@@ -2,7 +2,8 @@
 
 Some ten kilobytes a run, so that the cells of a long experiment can be kept under version control, and a grid goes on
 from them on another machine. What was restored cannot serve recommendations; everything else takes it for finished.
-Values of single users are float64, column after column, by LZMA and base64: two fifths of the Parquet file.
+Values of single users are float64: the rows that differ, and which of them each user has. They and the learning curve
+are compressed by LZMA, in base64.
 
 ``python -m eimf_local.reproduction.cell_records keep GRID CELLS`` and ``... restore CELLS GRID``
 """
@@ -91,13 +92,13 @@ def _restore(path: Path, out: Path) -> None:
         versions = {key: cell[key] for key in ("version", "packages")}
         fill = partial(_fill, cell, _table(cell["per_user"], users))
         write(out, "run", cell["config"], cell["inputs"], fill, versions=versions)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, lzma.LZMAError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, lzma.LZMAError) as error:
         raise ArtifactError(f"{path} is damaged ({error})", hint="fetch it again, or delete it") from None
 
 
 def _cell(run: Artifact, values: pl.DataFrame) -> dict[str, Any]:
     kept = {name.removesuffix(".json"): json.loads(run.file(name).read_text("utf-8")) for name in _KEPT}
-    packed = lzma.compress(values.to_numpy().astype("<f8").T.tobytes(), preset=9)
+    rows, row_of_user = np.unique(values.to_numpy(), axis=0, return_inverse=True)
     return {
         "schema": SCHEMA_VERSION,
         "config": run.config,
@@ -105,8 +106,12 @@ def _cell(run: Artifact, values: pl.DataFrame) -> dict[str, Any]:
         "version": run.version,
         "packages": run.packages,
         **kept,
-        "curve": list(_rounded(run.file("curves.jsonl").read_text("utf-8"))),
-        "per_user": {"columns": values.columns, "values": base64.b64encode(packed).decode()},
+        "curve": _packed("".join(map(_line, _rounded(run.file("curves.jsonl").read_text("utf-8")))).encode()),
+        "per_user": {
+            "columns": values.columns,
+            "rows": _packed(rows.T.astype("<f8").tobytes()),
+            "row_of_user": _packed(row_of_user.astype("<u4").tobytes()),
+        },
     }
 
 
@@ -117,15 +122,29 @@ def _rounded(curve: str) -> Iterator[dict[str, Any]]:
 
 
 def _table(packed: dict[str, Any], users: list[str]) -> pl.DataFrame:
-    columns = packed["columns"]
-    values = np.frombuffer(lzma.decompress(base64.b64decode(packed["values"])), "<f8").reshape(-1, len(users))
+    columns, row_of_user = packed["columns"], np.frombuffer(_unpacked(packed["row_of_user"]), "<u4")
+    if len(row_of_user) != len(users):
+        raise ValueError(f"values of {len(row_of_user)} users for {len(users)}")
+    values = np.frombuffer(_unpacked(packed["rows"]), "<f8").reshape(len(columns), -1)[:, row_of_user]
     return pl.DataFrame({"user": users, **dict(zip(columns, values, strict=True))})
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(lzma.compress(data, preset=9)).decode()
+
+
+def _unpacked(text: str) -> bytes:
+    return lzma.decompress(base64.b64decode(text))
+
+
+def _line(point: dict[str, Any]) -> str:
+    return json.dumps(point) + "\n"
 
 
 def _fill(cell: dict[str, Any], table: pl.DataFrame, folder: Path) -> None:
     for name in _KEPT:
         write_json(folder / name, cell[name.removesuffix(".json")])
-    write_text(folder / "curves.jsonl", "".join(json.dumps(point) + "\n" for point in cell["curve"]))
+    write_text(folder / "curves.jsonl", _unpacked(cell["curve"]).decode("utf-8"))
     table.write_parquet(folder / "per_user.parquet")
 
 

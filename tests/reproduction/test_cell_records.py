@@ -78,6 +78,14 @@ def test_a_damaged_cell_is_named(grid: Path, tmp_path: Path, damage: str) -> Non
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_values_of_other_users_are_damage(grid: Path, tmp_path: Path) -> None:
+    keep_cells(grid, tmp_path / "cells")
+    users = json.loads((tmp_path / "cells" / "users.json").read_text())
+    (tmp_path / "cells" / "users.json").write_text(json.dumps(users[1:]))
+    with pytest.raises(ArtifactError, match=rf"is damaged \(values of {len(users)} users for {len(users) - 1}\)"):
+        restore_cells(tmp_path / "cells", tmp_path / "g")
+
+
 def test_what_is_kept_or_restored_of_other_users_or_configurations_is_refused(grid: Path, tmp_path: Path) -> None:
     cells = tmp_path / "cells"
     keep_cells(grid, cells)
