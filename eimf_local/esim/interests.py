@@ -26,6 +26,7 @@ from ..errors import InferenceError, InputError
 from .journal import Journal
 from .llm import Answer, AnswersPrompts, Failure, Request
 from .prompts import Prompt
+from .repeats import RULE as REPEATS_RULE
 
 MAX_INTERESTS = 20  # M_ex, SPEC section 1
 _RETRY_TEMPERATURE = 0.7
@@ -109,6 +110,7 @@ def inference_identity(model_sha256: str, *, schema: Mapping[str, Any], **decodi
             "model": model_sha256,
             "schema": dict(schema),
             "decoding": decoding,
+            "repeats": REPEATS_RULE,
             "versions": {**versions, "eimf-local": __version__},
         }
     )

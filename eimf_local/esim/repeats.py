@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?')  # a complete string, and what makes it a key
-_BRACKETS = re.compile(r"\s*\([^()]*\)\s*$")
+_BRACKETS = re.compile(r"\([^()]*\)\s*$")
+RULE = 2  # of what counts as a repeat: answers under another rule are other answers
 
 
 def repeated_item(text: str) -> int | None:
@@ -32,4 +33,4 @@ def repeated_item(text: str) -> int | None:
 
 def _bare(item: str) -> str:
     text = item.casefold()
-    return _BRACKETS.sub("", text) or text
+    return _BRACKETS.sub("", text).rstrip() or text

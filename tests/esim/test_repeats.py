@@ -17,6 +17,12 @@ OPENING = '{"interests": ["'
         (OPENING + 'gel pens", "Gel Pens"', "Gel Pens"),
         (OPENING + 'gel pens", "paper", "gel pens", ', "gel pens"),
         (OPENING + 'gel pens", "gel pens and paper"', None),
+        (OPENING + 'gel pens (pilot)", "Gel pens (uni)"', "Gel pens (uni)"),
+        (OPENING + 'gel pens", "gel pens (uni)"', "gel pens (uni)"),
+        (OPENING + 'gel pens (pilot)", "paper (pilot)"', None),
+        (OPENING + '(pilot)", "(uni)"', None),
+        (OPENING + '(pilot)", "(Pilot)"', "(Pilot)"),
+        (OPENING + 'gel (fine) pens", "gel (bold) pens"', None),
         (OPENING + r'12\" pads", "12\" pads"', r"12\" pads"),
         ('{"a": "b", "b": "c", "d": "a"', None),  # keys are no items
     ],
