@@ -94,7 +94,7 @@ class Decoding:
     def _go_on(self, place: int) -> None:
         """See whether the tokens from ``place`` on end the answer, or repeat an item of it."""
         if self.constraint.finished and len(self.tokens) <= self.task.max_tokens:
-            self.finish = "stop"  # with a repeated last item at worst
+            self.finish = "stop"  # with a repeated last item at worst, which whoever reads the answer drops
         elif len(self.tokens) >= self.task.max_tokens:
             self.finish = "length"
             del self.tokens[self.task.max_tokens :]

@@ -27,6 +27,7 @@ from .journal import Journal
 from .llm import Answer, AnswersPrompts, Failure, Request
 from .prompts import Prompt
 from .repeats import RULE as REPEATS_RULE
+from .repeats import distinct
 
 MAX_INTERESTS = 20  # M_ex, SPEC section 1
 _RETRY_TEMPERATURE = 0.7
@@ -124,7 +125,7 @@ def parse_answer(text: str, *, max_interests: int) -> list[str]:
         return []
     if not isinstance(value, dict) or set(value) != {"interests"} or not isinstance(value["interests"], list):
         return []
-    return clean_phrases(value["interests"], max_interests=max_interests)
+    return distinct(clean_phrases(value["interests"], max_interests=max_interests))
 
 
 def complete_items(text: str, *, max_interests: int) -> list[str]:
@@ -143,7 +144,7 @@ def complete_items(text: str, *, max_interests: int) -> list[str]:
         if comma is None:
             break
         at = comma.end()
-    return clean_phrases(items, max_interests=max_interests)
+    return distinct(clean_phrases(items, max_interests=max_interests))
 
 
 def clean_phrases(items: Sequence[object], *, max_interests: int) -> list[str]:

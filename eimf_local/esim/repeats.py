@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?')  # a complete string, and what makes it a key
 _BRACKETS = re.compile(r"\([^()]*\)\s*$")
-RULE = 2  # of what counts as a repeat: answers under another rule are other answers
+RULE = 3  # of what counts as a repeat: answers under another rule are other answers
 
 
 def repeated_item(text: str) -> int | None:
     """Where in ``text`` its last complete string begins (after the quote) if an earlier one says the same, else None.
 
-    Case does not count, nor does what stands in brackets at the end: the same interest by another brand is no other
-    interest. A string that may still turn out to be a key counts as an item.
+    Case does not count, nor a plural's s, nor what stands in brackets at the end: the same interest by another brand is
+    no other interest. A string that may still turn out to be a key counts as an item.
 
     >>> repeated_item('{"interests": ["gel pens", "Gel pens"')
     28
@@ -21,16 +22,28 @@ def repeated_item(text: str) -> int | None:
     28
     >>> repeated_item('{"interests": ["gel pens (pilot)", "gel pens (uni)"')
     36
+    >>> repeated_item('{"interests": ["gel pens", "gel pen"')
+    28
     >>> repeated_item('{"interests": ["gel pens", "paper"')
     """
     items = [string for string in _STRING.finditer(text) if not string[2]]
     if not items:
         return None
     *earlier, last = items
-    said = {_bare(item[1]) for item in earlier}
-    return last.start(1) if _bare(last[1]) in said else None
+    said = {_said(item[1]) for item in earlier}
+    return last.start(1) if _said(last[1]) in said else None
 
 
-def _bare(item: str) -> str:
+def distinct(items: Iterable[str]) -> list[str]:
+    """The items without those that say what an earlier one says, by the rule of :func:`repeated_item`."""
+    kept: dict[tuple[str, ...], str] = {}
+    for item in items:
+        kept.setdefault(_said(item), item)
+    return list(kept.values())
+
+
+def _said(item: str) -> tuple[str, ...]:
+    """The words that tell an interest from another."""
     text = item.casefold()
-    return _BRACKETS.sub("", text).rstrip() or text
+    words = (_BRACKETS.sub("", text) or text).split()
+    return tuple(word.removesuffix("s") for word in words)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from eimf_local.esim.repeats import repeated_item
+from eimf_local.esim.repeats import distinct, repeated_item
 
 OPENING = '{"interests": ["'
 
@@ -22,6 +22,8 @@ OPENING = '{"interests": ["'
         (OPENING + 'gel pens (pilot)", "paper (pilot)"', None),
         (OPENING + '(pilot)", "(uni)"', None),
         (OPENING + '(pilot)", "(Pilot)"', "(Pilot)"),
+        (OPENING + 'gel pens (uni)", "Gel pen (uni)"', "Gel pen (uni)"),
+        (OPENING + 'glass", "glasses"', None),
         (OPENING + 'gel (fine) pens", "gel (bold) pens"', None),
         (OPENING + r'12\" pads", "12\" pads"', r"12\" pads"),
         ('{"a": "b", "b": "c", "d": "a"', None),  # keys are no items
@@ -32,3 +34,7 @@ def test_the_place_of_a_repeated_item(text: str, repeated: str | None) -> None:
     assert (place is None) == (repeated is None)
     if repeated:
         assert text[place:].startswith(repeated)
+
+
+def test_what_is_said_twice_is_kept_once() -> None:
+    assert distinct(["Gel pens (uni)", "paper", "gel pen", "gel pens (pilot)", "papers"]) == ["Gel pens (uni)", "paper"]
