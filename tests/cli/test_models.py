@@ -31,8 +31,8 @@ def added(folder: Path, *names: str) -> list[Path]:
 def test_list_shows_what_is_here_and_how_to_get_what_is_not(tmp_path: Path) -> None:
     added(tmp_path, "qwen3-4b")
     shown = run("list").stderr
-    assert f"{BUNDLED_MODEL}: bundled, 8.2 MB, Apache-2.0, context 4096, sha256 " in shown
-    assert "qwen3-4b: added, 8.2 MB, Apache-2.0, context 32768, sha256 " in shown
+    assert f"{BUNDLED_MODEL}: bundled, 9.8 MB, Apache-2.0, context 4096, sha256 " in shown
+    assert "qwen3-4b: added, 9.8 MB, Apache-2.0, context 32768, sha256 " in shown
     assert "qwen3-0.6b: not here, Apache-2.0, context 32768\n" in shown
     assert "get it from https://huggingface.co/Qwen/Qwen3-0.6B-GGUF\n" in shown
     assert "https://huggingface.co/Qwen/Qwen3-4B-GGUF" not in shown
