@@ -116,10 +116,13 @@ def _put(writer: gguf.GGUFWriter, name: str, value: torch.Tensor) -> None:
 def pin(model: Path, manifest: Path) -> None:
     """Write the manifest for ``model``, the one bundled file: its digest, size, context and role.
 
-    What the manifest says of models that are not shipped is kept.
+    What the manifest says of models that are not shipped is kept. Raises ValueError for a file that the builder did not
+    write.
     """
     _, mark, upstream = (manifest.read_text("utf-8") if manifest.exists() else "").partition("\n# Not shipped:")
     reader = gguf.GGUFReader(model)
+    if missing := {"qwen2.context_length", "general.description"} - set(reader.fields):
+        raise ValueError(f"{model} does not say its {min(missing)}; give a file that this builder wrote")
     context = int(reader.fields["qwen2.context_length"].contents())
     description = json.dumps(reader.fields["general.description"].contents())
     data = model.read_bytes()

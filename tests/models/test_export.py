@@ -89,6 +89,16 @@ def test_pin_writes_the_files_digest(toy_folder: Path, tmp_path: Path) -> None:
     assert "users of invented shop titles;" in entry["description"]
 
 
+def test_a_file_of_another_builder_is_not_pinned(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / NAME, "llama")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(ValueError, match=r"does not say its general\.description"):
+        pin(tmp_path / NAME, tmp_path / "manifest.toml")
+    assert not (tmp_path / "manifest.toml").exists()
+
+
 def test_the_description_names_the_shops_whose_titles_were_read(
     toy_folder: Path, lessons: Lessons, tmp_path: Path
 ) -> None:
