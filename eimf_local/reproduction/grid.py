@@ -77,6 +77,7 @@ def run_path(name: str, seed: int) -> str:
 
 def condition_records(
     rows: Sequence[Row],
+    finished: Mapping[str, Sequence[int]],
     *,
     out: Path,
     seeds: Sequence[int],
@@ -85,11 +86,11 @@ def condition_records(
 ) -> list[dict[str, Any]]:
     """The ``conditions`` of grid.json: every row with a finished or a failed run.
 
-    ``trials``: the searched models' numbers of trials.
+    ``finished``: seeds of finished runs by row. ``trials``: the searched models' numbers of trials.
     """
     records = []
     for row in rows:
-        runs = [run_path(row.name, seed) for seed in finished_seeds(out, row, seeds, failures)]
+        runs = [run_path(row.name, seed) for seed in finished[row.name]]
         failed = [{"seed": seed, "error": failures[row.name, seed]} for seed in seeds if (row.name, seed) in failures]
         if not runs and not failed:
             continue
@@ -107,11 +108,6 @@ def condition_records(
             }
         )
     return records
-
-
-def finished_seeds(out: Path, row: Row, seeds: Sequence[int], failures: Mapping[tuple[str, int], str]) -> list[int]:
-    """Seeds under which the row has a finished run."""
-    return [seed for seed in seeds if (row.name, seed) not in failures and (out / run_path(row.name, seed)).is_dir()]
 
 
 def _method_row(condition: Condition, interests: Interests, method: Sequence[Interests]) -> Row:

@@ -77,11 +77,22 @@ class Ground:
             return is_trained(cell.out, self.dataset, interests=interests, encoder=self.encoder, config=cell.config)
         return False
 
+    def finished(self) -> dict[str, list[int]]:
+        """Seeds of every row's finished runs, by the row's name."""
+        found: dict[str, list[int]] = {row.name: [] for row in self.rows}
+        for cell in self._cells(self.rows):
+            if self.is_finished(cell):
+                found[cell.condition].append(cell.seed)
+        return found
+
     def cells(self) -> list[Cell]:
         """Those to be run now."""
         wanted = {condition.name for condition in self.now.conditions}
+        return self._cells([row for row in self.rows if row.condition.name in wanted])
+
+    def _cells(self, rows: Sequence[Row]) -> list[Cell]:
         return grid_cells(
-            [row for row in self.rows if row.condition.name in wanted],
+            rows,
             seeds=self.seeds,
             dataset=self.dataset.artifact.path,
             encoder=self.order.encoder,

@@ -15,11 +15,12 @@ from ..esim.interests import path_counts
 from ..stages.datasets import OpenDataset, dataset_name
 from ..stages.interest_artifact import Interests, exemplar_titles
 from .conditions import Condition
-from .grid import Row, finished_seeds
+from .grid import Row, run_path
 from .interest_sets import InterestSets, users_of
 from .parts import Choice
 
 _EXAMPLES = 3
+_OUTDATED = "what is there was made from other interests, data or settings; not chosen this time"
 
 
 def dataset_record(dataset: OpenDataset) -> dict[str, Any]:
@@ -93,23 +94,25 @@ def parts_record(choice: Choice) -> list[dict[str, Any]]:
 def not_run_record(
     conditions: Sequence[Condition],
     rows: Sequence[Row],
+    finished: Mapping[str, Sequence[int]],
     *,
     out: Path,
     seeds: Sequence[int],
     failures: Mapping[tuple[str, int], str],
     reasons: Mapping[str, str],
 ) -> list[dict[str, Any]]:
-    """Every condition with seeds that have neither a finished nor a failed run, and why; ``reasons`` by its name."""
+    """Every condition with seeds that have neither a finished nor a failed run, and why.
+
+    ``finished``: seeds of finished runs by row; ``reasons``: by the condition's name.
+    """
     found = []
     for condition in conditions:
-        mine = [row for row in rows if row.condition.name == condition.name]
-        names: list[tuple[str, str, Row | None]] = [(row.name, row.label, row) for row in mine]
-        names = names or [(condition.name, condition.label, None)]
-        for name, label, row in names:
-            done = finished_seeds(out, row, seeds, failures) if row else []
-            left = [seed for seed in seeds if seed not in done and (name, seed) not in failures]
+        mine = [(row.name, row.label) for row in rows if row.condition.name == condition.name]
+        for name, label in mine or [(condition.name, condition.label)]:
+            left = [seed for seed in seeds if seed not in finished.get(name, ()) and (name, seed) not in failures]
             if left:
-                reason = reasons.get(condition.name, "not chosen")
+                there = any((out / run_path(name, seed)).exists() for seed in left)
+                reason = reasons.get(condition.name, _OUTDATED if there else "not chosen")
                 found.append({"name": condition.name, "label": label, "seeds": left, "reason": reason})
     return found
 

@@ -170,7 +170,7 @@ def _record(
 ) -> dict[str, Any]:
     """grid.json."""
     order, seeds = ground.order, ground.seeds
-    failures = fates.failures
+    failures, finished = fates.failures, ground.finished()
     impossible = record.missing_reasons(ground.choice.conditions, ground.sets, titles=ground.item_text is not None)
     return {
         "dataset": record.dataset_record(ground.dataset),
@@ -185,6 +185,7 @@ def _record(
         "stages": clock.seconds(),
         "conditions": condition_records(
             ground.rows,
+            finished,
             out=order.out,
             seeds=seeds,
             failures=failures,
@@ -194,6 +195,7 @@ def _record(
         "not_run": record.not_run_record(
             ground.choice.conditions,
             ground.rows,
+            finished,
             out=order.out,
             reasons={**fates.reasons, **impossible},
             seeds=seeds,

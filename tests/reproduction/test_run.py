@@ -16,13 +16,15 @@ import pytest
 
 from eimf_local.config import load_config
 from eimf_local.errors import ArtifactError, InputError, TrainingError
+from eimf_local.esim.encoder import load_encoder
 from eimf_local.esim.model_files import BUNDLED_MODEL
 from eimf_local.progress import Reporter
 from eimf_local.reproduction.cells import NOT_STARTED, Cell, run_cells
 from eimf_local.reproduction.conditions import CONDITIONS as KNOWN
 from eimf_local.reproduction.ground import Order
 from eimf_local.reproduction.run import reproduce
-from eimf_local.stages.datasets import prepare_dataset
+from eimf_local.stages.datasets import open_dataset, prepare_dataset
+from eimf_local.stages.interests import import_file
 
 CONDITIONS = ("pop", "remi", "eimf", "shuffled")
 SETTINGS = [
@@ -194,6 +196,27 @@ def untitled_dataset(folder: Path) -> Path:
         reporter=Reporter(),
     )  # fmt: skip
     return folder / "untitled"
+
+
+def test_runs_of_other_interests_by_the_same_name_are_not_shown(
+    grid: Path, small_dataset: Path, small_interests: Path, tmp_path: Path
+) -> None:
+    copy, config = tmp_path / "g", load_config()
+    shutil.copytree(grid, copy)
+    records = [json.loads(line) for line in (small_interests / "interests.jsonl").read_text("utf-8").splitlines()]
+    others = [{"user": record["user"], "interests": ["garden tools", *record["interests"]]} for record in records]
+    (tmp_path / "others.jsonl").write_text("\n".join(map(json.dumps, others)))
+    imported = import_file(
+        open_dataset(small_dataset, config), tmp_path / "others.jsonl", encoder=load_encoder(), llm=None,
+        drop_unknown=False, out=tmp_path / small_interests.name, config=config, reporter=Reporter(),
+    )  # fmt: skip
+    reproduce(replace(order(small_dataset, imported.artifact.path, copy), only=("pop",)), Reporter())
+    record = json.loads((copy / "grid.json").read_text())
+    assert [row["name"] for row in record["conditions"]] == ["pop", "remi"]
+    left = {row["name"]: row for row in record["not_run"]}
+    assert set(left) == {"eimf", "shuffled"}
+    assert left["eimf"]["seeds"] == [0, 1]
+    assert left["eimf"]["reason"].startswith("what is there was made from other interests")
 
 
 class Teller(Reporter):
