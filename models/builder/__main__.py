@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,19 +124,11 @@ def main() -> int:
                 bfloat16=arguments.bfloat16,
             )
         else:
-            _install(arguments.pin)
+            _say(f"pinned {pin(arguments.pin, MODELS)}")
     except (EimfError, OSError, ValueError) as error:
         _say(f"error: {error}")
         return 1
     return 0
-
-
-def _install(model: Path) -> None:
-    bundled = MODELS / f"{MODEL_NAME}.gguf"
-    if model.resolve() != bundled.resolve():
-        shutil.copyfile(model, bundled)
-    pin(bundled, MODELS / "manifest.toml")
-    _say(f"pinned {bundled}")
 
 
 if __name__ == "__main__":

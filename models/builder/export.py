@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ import gguf
 import numpy as np
 import torch
 from tokenizers import Tokenizer
+
+from eimf_local.artifacts import write_text
 
 from .network import Network
 from .tokenizer import END_OF_TEXT, TURN_END, Vocabulary, vocabulary_of
@@ -113,14 +116,18 @@ def _put(writer: gguf.GGUFWriter, name: str, value: torch.Tensor) -> None:
         writer.add_tensor(name, gguf.quants.quantize(array, _QUANTISATION), raw_dtype=_QUANTISATION)
 
 
-def pin(model: Path, manifest: Path) -> None:
-    """Write the manifest for ``model``, the one bundled file: its digest, size, context and role.
+def pin(model: Path, folder: Path) -> Path:
+    """Ship ``model`` from ``folder``: copy it there, and write its digest, size, context and role into the manifest.
 
-    What the manifest says of models that are not shipped is kept. Raises ValueError for a file that the builder did not
-    write.
+    Returns the copy's path. What the manifest says of models that are not shipped is kept. Raises ValueError for a file
+    that the builder did not write, before anything is overwritten.
     """
+    shipped, manifest = folder / f"{MODEL_NAME}.gguf", folder / "manifest.toml"
     _, mark, upstream = (manifest.read_text("utf-8") if manifest.exists() else "").partition("\n# Not shipped:")
-    reader = gguf.GGUFReader(model)
+    try:
+        reader = gguf.GGUFReader(model)
+    except ValueError as error:
+        raise ValueError(f"{model} is no GGUF ({error}); give a file that this builder wrote") from None
     if missing := {"qwen2.context_length", "general.description"} - set(reader.fields):
         raise ValueError(f"{model} does not say its {min(missing)}; give a file that this builder wrote")
     context = int(reader.fields["qwen2.context_length"].contents())
@@ -130,7 +137,7 @@ def pin(model: Path, manifest: Path) -> None:
 
 [[model]]
 name = "{MODEL_NAME}"
-file = "{model.name}"
+file = "{shipped.name}"
 sha256 = "{hashlib.sha256(data).hexdigest()}"
 size = {len(data)}
 licence = "Apache-2.0"
@@ -139,5 +146,8 @@ context = {context}
 architecture = "qwen2"
 description = {description}
 '''
-    tomllib.loads(text)  # a name that would break the TOML fails here, before anything is overwritten
-    manifest.write_text(text + mark + upstream, "utf-8")
+    tomllib.loads(text)  # a description that would break the TOML fails here
+    if model.resolve() != shipped.resolve():
+        shutil.copyfile(model, shipped)
+    write_text(manifest, text + mark + upstream)
+    return shipped

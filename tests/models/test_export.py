@@ -79,7 +79,7 @@ def test_file_holds_the_sum_of_stem_and_form(toy_folder: Path, lessons: Lessons)
 
 
 def test_pin_writes_the_files_digest(toy_folder: Path, tmp_path: Path) -> None:
-    pin(toy_folder / NAME, tmp_path / "manifest.toml")
+    assert pin(toy_folder / NAME, tmp_path).read_bytes() == (toy_folder / NAME).read_bytes()
     (entry,) = tomllib.loads((tmp_path / "manifest.toml").read_text())["model"]
     data = (toy_folder / NAME).read_bytes()
     assert entry["file"] == NAME
@@ -90,13 +90,16 @@ def test_pin_writes_the_files_digest(toy_folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_builder_is_not_pinned(tmp_path: Path) -> None:
+    (tmp_path / "bundled").mkdir()
+    (tmp_path / "bundled" / NAME).write_text("the one before")
     writer = gguf.GGUFWriter(tmp_path / NAME, "llama")
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
     with pytest.raises(ValueError, match=r"does not say its general\.description"):
-        pin(tmp_path / NAME, tmp_path / "manifest.toml")
-    assert not (tmp_path / "manifest.toml").exists()
+        pin(tmp_path / NAME, tmp_path / "bundled")
+    assert (tmp_path / "bundled" / NAME).read_text() == "the one before"
+    assert not (tmp_path / "bundled" / "manifest.toml").exists()
 
 
 def test_the_description_names_the_shops_whose_titles_were_read(
