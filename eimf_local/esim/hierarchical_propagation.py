@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .edge_messages import EdgeMessages
 from .neighbours import (
     Integers,
     NeighbourGraph,
@@ -28,7 +29,7 @@ from .neighbours import (
 )
 from .preference import calibrate_preference
 from .propagation import AffinityPropagationResult, Preference, Settings
-from .sparse_propagation import EdgeMessages, SparseProblem, one_preference
+from .sparse_propagation import SparseProblem, one_preference
 
 _NEIGHBOURS = 64  # of a user, unless clusters are wanted of more than half as many
 _EDGES = 1 << 27  # affordable: 2 GiB of memory

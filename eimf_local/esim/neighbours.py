@@ -1,4 +1,4 @@
-"""The most similar users of each user, by FAISS: the graph on which ``sparse_propagation`` passes its messages.
+"""The most similar users of each user, by FAISS: the graph along which ``edge_messages`` passes messages.
 
 While it is affordable the search is exhaustive. Beyond that it goes through an inverted file: k-means cells, of which
 the few nearest to a query are looked through. How many is found on a sample of queries, for the recall that is wanted,

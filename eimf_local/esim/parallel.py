@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
+from numpy.typing import NDArray
+
+_PARTS = 16  # of rows: enough for the threads of most machines
+_SMALL = 1 << 17  # entries up to which a second thread costs more than it brings
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 ShareOut = Callable[[Callable[[int], None], int], None]
@@ -65,6 +70,28 @@ def threads(count: int) -> Iterator[ShareOut]:
                 job.result()
 
         yield share_out
+
+
+def equal_parts(starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Cut rows, which begin at ``starts``, into parts of about as many entries: bounds, int64 [parts + 1]."""
+    n = len(starts) - 1
+    parts = _PARTS if starts[-1] > _SMALL else 1
+    bounds = np.searchsorted(starts, np.linspace(0, starts[-1], parts + 1))
+    bounds[0], bounds[-1] = 0, n
+    return np.minimum(bounds, n)
+
+
+def threads_for(entries: int) -> int:
+    """How many threads so many entries are worth."""
+    return thread_count() if entries > _SMALL else 1
+
+
+def in_parts(work: Callable[..., None], starts: NDArray[np.int64], *arguments: Any) -> None:
+    """Have ``work(*arguments, first, last)`` done for all rows, by all threads if there are many entries in them."""
+    bounds = equal_parts(starts)
+    work(*arguments, 0, 0)  # compiled, or loaded, in this thread: a failure is the caller's
+    with threads(threads_for(int(starts[-1]))) as share_out:
+        share_out(lambda part: work(*arguments, bounds[part], bounds[part + 1]), len(bounds) - 1)
 
 
 def compiled(function: _Function) -> _Function:

@@ -11,10 +11,11 @@ from eimf_local.errors import InputError
 from eimf_local.esim import neighbours, parallel
 from eimf_local.esim import sparse_propagation as module
 from eimf_local.esim.affinity_propagation import DenseProblem, affinity_propagation, similarities
+from eimf_local.esim.edge_messages import EdgeMessages, _until_settled
 from eimf_local.esim.neighbours import NeighbourGraph
 from eimf_local.esim.preference import calibrate_preference
 from eimf_local.esim.propagation import Settings
-from eimf_local.esim.sparse_propagation import EdgeMessages, SparseProblem, choose_engine
+from eimf_local.esim.sparse_propagation import SparseProblem, choose_engine
 
 PLAIN = Settings(0.5, 200, 15)
 
@@ -222,8 +223,8 @@ def test_one_exemplar_in_200_may_flicker_and_no_more() -> None:
             evidence[:flickering] = sign = -sign
             yield evidence
 
-    settled = module._until_settled(evidences(3), PLAIN, None)
-    restless = module._until_settled(evidences(4), PLAIN, None)
+    settled = _until_settled(evidences(3), PLAIN, None)
+    restless = _until_settled(evidences(4), PLAIN, None)
     assert settled[1:] == (16, True)
     assert restless[1:] == (200, False)
 
@@ -237,10 +238,10 @@ def test_without_any_exemplar_the_point_with_the_most_evidence_is_taken() -> Non
 
 def test_the_same_for_any_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     T = users(1000)
-    monkeypatch.setattr(module, "_SMALL", 0)
+    monkeypatch.setattr(parallel, "_SMALL", 0)
     results = []
     for count in (1, 2, 3):
-        for where in (module, neighbours, parallel):
+        for where in (neighbours, parallel):
             monkeypatch.setattr(where, "thread_count", lambda count=count: count)
         results.append(SparseProblem(T, neighbours=30).run(-0.7, PLAIN, None))
     for result in results[1:]:
