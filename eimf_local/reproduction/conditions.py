@@ -78,7 +78,7 @@ def _eimf(name: str, label: str, group: Group, *, per_llm: bool = False, **overr
 def _eimf_on(backbone: str, label: str) -> Condition:
     """The method on another backbone than REMI."""
     overrides = {"model": {"backbone": backbone}}
-    return Condition(f"eimf-{backbone}", f"EIMF ({label})", "method", overrides, "method", backbone)
+    return Condition(f"eimf-{backbone}", f"EIMF ({label})", "method", overrides, "method", backbone, per_llm=True)
 
 
 def _share(share: int) -> str:
