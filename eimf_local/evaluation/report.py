@@ -71,7 +71,7 @@ def _stored(folder: Path) -> tuple[GridRecord, Results]:
 
 def _report(grid_folder: Path, grid: Grid, results: Results) -> Iterator[Block]:
     record = grid.record
-    yield Heading(1, f"EIMF on {record.dataset.name}")
+    yield Heading(1, f"EIMF on {record.dataset.title}")
     yield from report_content.summary(results)
     yield from report_content.what_was_run(record, results)
     diamonds = "; diamonds are the paper's values" if results.n_published else ""
@@ -119,7 +119,7 @@ def _results_page(grids: list[tuple[GridRecord, Results]]) -> Iterator[Block]:
         "said in each run's report."
     )
     for record, results in grids:
-        yield Heading(2, record.dataset.name)
+        yield Heading(2, record.dataset.title)
         if record.provisional:
             yield Note(report_words.provisional(record))
         for block in _dataset_section(record, results):

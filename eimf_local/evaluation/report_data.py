@@ -52,6 +52,11 @@ class DatasetRecord:
     test_users: int
 
     @property
+    def title(self) -> str:
+        """Its name, and how its users were split where that is not the default."""
+        return self.name if self.split == "user-split" else f"{self.name}, {self.split}"
+
+    @property
     def paper_name(self) -> str | None:
         """What the paper calls it, None if it is none of the paper's."""
         return paper_dataset(users=self.users, items=self.items, split=self.split)

@@ -313,9 +313,20 @@ def test_when_the_grid_folder_is_damaged(small_grid, damage, message):
 def test_results_page_has_one_section_for_each_data_set_and_names_what_was_not_run(grid_folder, tmp_path):
     demo = build_grid(tmp_path / "demo", name="demo", n_users=20, seeds=(0,))
     write_report(demo)
-    write_results_page([grid_folder, demo], tmp_path / "results.md")
+    by_time = build_grid(tmp_path / "by-time", name="demo", n_users=20, seeds=(0,))
+    edit_grid(by_time, lambda grid: grid["dataset"].update(split="global-time"))
+    write_report(by_time)
+    write_results_page([grid_folder, demo, by_time], tmp_path / "results.md")
     text = joined(tmp_path / "results.md")
-    for heading in ("# Results", "## amazon2014-office", "## demo", "## Grocery", "## Beauty", "## ML-1M"):
+    for heading in (
+        "# Results",
+        "## amazon2014-office",
+        "## demo",
+        "## demo, global-time",
+        "## Grocery",
+        "## Beauty",
+        "## ML-1M",
+    ):
         assert f"\n{heading}\n" in f"\n{(tmp_path / 'results.md').read_text()}"
     assert "## Office" not in text
     expected = mean_interval(stored_values(grid_folder, "eimf", "Recall@50"))
