@@ -27,6 +27,7 @@ from .versions import computing_versions
 
 SCHEMA_VERSION = 2
 RECORD = "artifact.json"
+_LOCK = ".lock"
 TIMING = "timing.json"  # seconds, which differ between two runs of the same work
 # The command that rebuilds each kind, named in every error about it.
 REBUILT_BY = {
@@ -141,7 +142,11 @@ def is_current(path: Path, kind: str, config: Mapping[str, Any], inputs: Mapping
 
 
 def holds_another(path: Path) -> bool:
-    """Whether a finished artefact stands at ``path``, which writing there would replace."""
+    """Whether a finished artefact stands at ``path``, which writing there would replace.
+
+    Raises :class:`ArtifactError` where somebody's own files lie in it, which would go with it.
+    """
+    _check_nothing_lost(path)
     return (path / RECORD).is_file()
 
 
@@ -180,6 +185,7 @@ def write(
     with storage_errors(path):
         _clear_leftovers(path)
         check_output(path, kind)
+        _check_nothing_lost(path)
         partial.mkdir(parents=True)
         try:
             fill(partial)
@@ -217,7 +223,7 @@ def unfinished_work(out: Path, identity: str) -> Iterator[Path]:
         finally:
             with contextlib.suppress(OSError):  # not empty: work that is worth keeping
                 own.rmdir()
-            if not any(entry.is_dir() for entry in work.iterdir()):
+            if {entry.name for entry in work.iterdir()} <= {_LOCK}:
                 shutil.rmtree(work, ignore_errors=True)
 
 
@@ -225,7 +231,7 @@ def unfinished_work(out: Path, identity: str) -> Iterator[Path]:
 def locked(folder: Path, shown: Path) -> Iterator[None]:
     """Hold ``folder``'s lock, or raise :class:`InputError` naming the process that does; it goes with its process."""
     with storage_errors(folder):
-        lock = (folder / ".lock").open("a+", encoding="utf-8")
+        lock = (folder / _LOCK).open("a+", encoding="utf-8")
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -383,6 +389,26 @@ def _clear_leftovers(path: Path) -> None:
     for partial in path.parent.glob(f".{path.name}.partial-*"):
         if not _is_alive(partial) or partial.name.endswith(f"-{os.getpid()}"):
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check_nothing_lost(path: Path) -> None:
+    """Refuse to replace an artefact that holds files of somebody else's.
+
+    Its own are those that its record lists, and artefacts inside it (titles' embeddings); hidden files do not count.
+    """
+    try:
+        own = {RECORD, *json.loads((path / RECORD).read_text("utf-8"))["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # there is none, or it is damaged: nobody knows what belongs to it
+    inner = [record.parent for record in path.rglob(RECORD) if record.parent != path]
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path)
+        hidden = any(part.startswith(".") for part in name.parts)
+        if not (file.is_dir() or hidden or str(name) in own or any(folder in file.parents for folder in inner)):
+            raise ArtifactError(
+                f"{path} also holds {name}, which would be lost when it is replaced",
+                hint="move what is yours, or choose another --out",
+            )
 
 
 def _is_alive(leftover: Path) -> bool:

@@ -115,6 +115,29 @@ def test_write_replaces_an_older_artefact(written: Path) -> None:
     assert [entry.name for entry in written.parent.iterdir()] == ["run"]
 
 
+def test_an_artefact_with_files_of_somebody_else_is_not_replaced(written: Path) -> None:
+    (written / "inner").mkdir()
+    (written / "inner" / "artifact.json").write_text("{}")
+    (written / "inner" / "vectors").write_text("a cache of ours")
+    (written / "notes.txt").write_text("my thesis")
+    with pytest.raises(ArtifactError, match=r"also holds notes\.txt, which would be lost") as error:
+        artifacts.holds_another(written)
+    assert "move what is yours" in error.value.hint
+    with pytest.raises(ArtifactError, match=r"also holds notes\.txt"):
+        artifacts.write(written, "run", {"k": 9}, INPUTS, fill)
+    assert (written / "notes.txt").read_text() == "my thesis"
+    (written / "notes.txt").unlink()
+    assert artifacts.holds_another(written)
+
+
+def test_unfinished_work_leaves_files_of_somebody_else_alone(tmp_path: Path) -> None:
+    (tmp_path / "out.work").mkdir()
+    (tmp_path / "out.work" / "notes.txt").write_text("my thesis")
+    with artifacts.unfinished_work(tmp_path / "out", "a" * 64):
+        pass
+    assert (tmp_path / "out.work" / "notes.txt").read_text() == "my thesis"
+
+
 def test_find_records_passes_over_hidden_and_unfinished_work(written: Path) -> None:
     for name in ("other.work", ".run.partial-1"):
         (written.parent / name).mkdir()
