@@ -20,19 +20,25 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def main(
-    context: typer.Context,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
-    """LLM-based multi-interest recommendation (EIMF), run offline on one machine."""
-    context.obj = {"debug": debug}
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         from eimf_local import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """LLM-based multi-interest recommendation (EIMF), run offline on one machine."""
+    context.obj = {"debug": debug}
 
 
 app.command("prepare")(data.prepare)

@@ -85,8 +85,10 @@ def reproduce(
 
     chosen = {"reproduce.seeds": _seeds(seeds), "split.protocol": protocol, "loss.kind": loss}
     config = load_config(preset, [*(settings or ()), *(f"{k}={v}" for k, v in chosen.items() if v is not None)])
-    if (preset == "demo") != (dataset is None):
-        raise typer.BadParameter("'demo' brings its own data; every other preset needs --dataset")
+    if preset == "demo" and dataset is not None:
+        raise typer.BadParameter("'demo' brings its own data; for yours name another preset, such as own-data")
+    if preset != "demo" and dataset is None:
+        raise typer.BadParameter(f"{preset} needs --dataset; demo alone brings its own data")
     order = Order(
         out=out,
         config=config,
@@ -100,8 +102,9 @@ def reproduce(
         command=_command(),
     )
     with reporting() as reporter:
-        report = run_grid(order, reporter)
-        reporter.say(f"{'preset' if search else 'report'}: {report}")
+        written = run_grid(order, reporter)
+        if written is not None:
+            reporter.say(f"{'preset' if search else 'report'}: {written}")
 
 
 def _seeds(text: str | None) -> str | None:

@@ -25,13 +25,19 @@ def train(
     """Train one model; with --interests, under the joint objective. An interrupted run goes on."""
     from eimf_local.config import load_config
     from eimf_local.esim.encoder import load_encoder
+    from eimf_local.reproduction.conditions import searched_settings
     from eimf_local.stages.datasets import open_dataset
     from eimf_local.stages.interest_artifact import open_interests
     from eimf_local.stages.training import train as train_run
 
     chosen = {"model.backbone": backbone, "train.seed": seed}
-    config = load_config(preset, [*(settings or ()), *(f"{k}={v}" for k, v in chosen.items() if v is not None)])
+    overrides = [*(settings or ()), *(f"{k}={v}" for k, v in chosen.items() if v is not None)]
+    config = load_config(preset, overrides)
+    searched = searched_settings(config, semantic=interests is not None)
+    config = load_config(preset, [*searched, *overrides])
     with reporting() as reporter:
+        if searched:
+            reporter.say(f"settings that the preset's search found: {', '.join(searched)}")
         opened, text_encoder = open_dataset(dataset, config), load_encoder(encoder)
         train_run(
             opened,

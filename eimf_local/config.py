@@ -201,14 +201,21 @@ class TunedConfig(Section):
     """What a search on validation users found for one model, and at which cost.
 
     ``settings``: by section.key. ``trials``: trainings that were compared. ``recall_50``: the best one's Recall@50 of
-    the validation users. ``found_on``: whose users they were, where the settings come from other data than they are
-    for.
+    the validation users. ``found_on``: the data set whose users they were; ``dataset``: how its fingerprint begins, by
+    which settings that come from other data are told.
     """
 
     trials: int = Field(ge=1)
     recall_50: float = Field(ge=0, le=1)
     found_on: str | None = None
+    dataset: str | None = None
     settings: dict[str, bool | int | float | str] = {}
+
+    def elsewhere(self, fingerprint: str) -> str | None:
+        """The data set that it was found on, if that is not the one of this ``fingerprint``."""
+        if self.dataset is None:
+            return self.found_on
+        return None if fingerprint.startswith(self.dataset) else self.found_on or "other data"
 
 
 class Config(Section):

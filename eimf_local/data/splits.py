@@ -83,7 +83,7 @@ def global_time(dataset: Dataset, seed: int = 0) -> Split:
     if dataset.timestamps is None or bool((dataset.timestamps == NO_TIME).all()):
         raise InputError(
             "the dataset has no timestamps, which protocol global-time needs",
-            hint="prepare it from a source with a timestamp column, or use protocol user-split",
+            hint="prepare it from a source whose times are in a column named timestamp, or use protocol user-split",
         )
     owners = np.repeat(np.arange(dataset.n_users), dataset.lengths)
     times = dataset.timestamps

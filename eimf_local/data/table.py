@@ -110,8 +110,9 @@ def with_title_file(
 ) -> RawInteractions:
     """``raw`` with the titles of an opened table: the first that is not blank of each item that occurs in ``raw``."""
     names = column_names(file, lazy)
-    item_name = _choose(file, item, names, "a title file has the columns item and title")
-    title_name = _choose(file, title, names, "a title file has the columns item and title")
+    remedy = "a title file has the columns item and title; others are named with --item-column and --title-column"
+    item_name = _choose(file, item, names, remedy)
+    title_name = _choose(file, title, names, remedy)
     table = _collect(file, lazy, [item_name, title_name])
     found = (
         table.select(item=pl.col(item_name).cast(pl.String), title=pl.col(title_name).cast(pl.String))
@@ -183,12 +184,12 @@ def _numbers(path: Path, table: pl.DataFrame, name: str | None) -> tuple[pl.Seri
     column = table[name]
     if column.dtype == pl.String:
         column = column.str.strip_chars().replace("", None)
-    for read in (_whole, _fraction, _date):
-        numbers = read(column)
-        if numbers is not None and numbers.null_count() == column.null_count():
+    tried = [(read, numbers) for read in (_whole, _fraction, _date) if (numbers := read(column)) is not None]
+    for read, numbers in tried:
+        if numbers.null_count() == column.null_count():
             return numbers, read is _date
-    numbers = _fraction(column)
-    row = 0 if numbers is None else int((numbers.is_null() & column.is_not_null()).arg_true()[0])
+    nearest = min((numbers for _, numbers in tried), key=pl.Series.null_count, default=None)
+    row = 0 if nearest is None else int((nearest.is_null() & column.is_not_null()).arg_true()[0])
     raise InputError(
         f"{path}: column {name!r} holds {str(column[row])[:40]!r} in row {row + 1}, which is no number and no date",
         hint="name another with --order-column, or mend the value",

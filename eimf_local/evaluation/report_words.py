@@ -158,8 +158,9 @@ def highest(results: Results, metrics: Sequence[str]) -> str:
     run = [row for row in results.rows if row.metrics]
     named = []
     for metric in metrics:
-        best = max(run, key=lambda row: row.metrics[metric].mean)
-        named.append(f"{metric}, {best.label} ({number(best.metrics[metric].mean)})")
+        value = max(row.metrics[metric].mean for row in run)
+        best = [row.label for row in run if row.metrics[metric].mean == value]
+        named.append(f"{metric}, {' and '.join(best)} ({number(value)})")
     return f"Highest here: {'; '.join(named)}."
 
 
@@ -167,11 +168,20 @@ def collapsed(results: Results, methods: Sequence[str]) -> list[str]:
     """A sentence for each method whose K interests are one and the same."""
     rows = [results.row(name) for name in methods]
     return [
-        f"The interests of a user under {row.label} are one and the same (mean cosine {row.interest_cosine:.3f}): it "
-        "is multi-interest in name only."
+        f"The interests of a user under {row.label} are one and the same (mean cosine {row.interest_cosine:.3f}"
+        f"{_as_alone(results, row)}): it is multi-interest in name only."
         for row in rows
         if row.interest_cosine is not None and row.interest_cosine > COLLAPSED
     ]
+
+
+def _as_alone(results: Results, row: ResultRow) -> str:
+    """What the backbone alone has, so that nobody blames the method for it."""
+    against = next((one.against for one in results.comparisons if one.name == row.name), None)
+    backbone = next((other for other in results.rows if other.name == against), None)
+    if backbone is None or backbone.interest_cosine is None:
+        return ""
+    return f"; {backbone.label} alone {backbone.interest_cosine:.3f}"
 
 
 def provisional(grid: GridRecord) -> str:

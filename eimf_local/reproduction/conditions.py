@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -187,3 +188,14 @@ _ALL = (
     *(_eimf(f"gamma-{gamma}", f"EIMF, gamma {gamma}", "sweep", objective={"gamma": gamma}) for gamma in GAMMAS),
 )
 CONDITIONS: Mapping[str, Condition] = MappingProxyType({condition.name: condition for condition in _ALL})
+
+
+def searched_settings(config: Config, *, semantic: bool) -> list[str]:
+    """What a search (``config.tuned``) found for the backbone of ``config``, as overrides; none if it was not searched.
+
+    ``semantic``: for the method on that backbone.
+    """
+    group, backbone = "method" if semantic else "baseline", config.model.backbone
+    mine = [one for one in _ALL if one.group == group and one.overrides["model"]["backbone"] == backbone]
+    found = next((config.tuned[one.model] for one in mine if one.model in config.tuned), None)
+    return [f"{key}={json.dumps(value)}" for key, value in found.settings.items()] if found else []

@@ -42,7 +42,7 @@ def check_same(folder: Path, config: Config, **inputs: str) -> None:
     if not isinstance(stored, Mapping):
         raise ArtifactError(f"{path} is damaged", hint="delete it and run the same command again")
     # A setting that came with a later version is no difference.
-    changed = [key for key in wanted if key in stored and stored[key] != wanted[key]]
+    changed = [key for key in wanted if key in stored and _result_of(key, stored[key]) != _result_of(key, wanted[key])]
     if changed:
         raise ArtifactError(
             f"{folder} is a grid of another configuration: {_described(changed, stored, wanted)}",
@@ -50,11 +50,13 @@ def check_same(folder: Path, config: Config, **inputs: str) -> None:
         )
 
 
+def _result_of(key: str, value: Any) -> Any:
+    """What of a setting changes a result: of a searched one, not how and where it was found."""
+    return value.get("settings") if key.startswith("tuned.") and isinstance(value, Mapping) else value
+
+
 def _flat(config: Config) -> dict[str, Any]:
-    # as it comes back from the file; searched settings without what they do not say, as earlier versions wrote them
-    values = json.loads(config.model_dump_json(exclude={"reproduce"}))
-    for model, found in values["tuned"].items():
-        values["tuned"][model] = {key: value for key, value in found.items() if value is not None}
+    values = json.loads(config.model_dump_json(exclude={"reproduce"}))  # as it comes back from the file
     flat = {f"{section}.{key}": value for section, keys in values.items() for key, value in keys.items()}
     return {key: value for key, value in flat.items() if key not in _FREE}
 

@@ -31,8 +31,8 @@ class Order:
     ``dataset`` None is the embedded demo. ``interests``: artefacts on the same exemplars, compared side by side.
     ``model``: a GGUF by name or path, or a server's URL; None where only the given interests are wanted.
     ``only``: tables, figures and conditions to run now; the report shows whatever is finished. ``budget``: minutes from
-    the start within which cells are chosen; None: no limit. ``trials``: of a search that is run in the grid's place; 0:
-    none. ``command``: how people would call this again, without ``only``.
+    the start within which cells are chosen; 0: the plan alone; None: no limit. ``trials``: of a search that is run in
+    the grid's place; 0: none. ``command``: how people would call this again, without ``only``.
     """
 
     out: Path
@@ -45,6 +45,11 @@ class Order:
     budget: float | None = None
     trials: int = 0
     command: str = "eimf-local reproduce"
+
+    @property
+    def plan_only(self) -> bool:
+        """Whether nothing is to be trained, nor anybody asked who is not needed for the plan."""
+        return self.budget == 0
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,8 @@ def _interest_sets(order: Order, choice: Choice, now: Choice, shop: Workshop, cl
     with clock.stage("infer interests", done=shop.model is None or at_hand):
         method = method_interests(shop, order.interests)
     known = dict.fromkeys(one.interests for one in choice.conditions if one.interests not in ("none", "method"))
+    if order.plan_only:  # other exemplars' interests make a cell no longer than the method's
+        return InterestSets(method, dict.fromkeys(known if shop.model else (), method[0]))
     sources = [one for one in known if one in wanted or (shop.folder / one).exists()]
     with clock.stage("infer interests of other exemplars", done=all((shop.folder / one).exists() for one in sources)):
         return interest_sets(shop, method, sources)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 from statistics import fmean
 
@@ -27,7 +28,7 @@ from .cells import Cell, train_cell
 
 CALIBRATION = "calibration.json"
 CALIBRATION_STEPS = 40
-CLOSED_FORM_SECONDS = 60.0  # where no closed-form cell has finished yet
+_EASE_SECONDS, _EASE_ITEMS = 40.0, 12_000  # to invert a matrix of so many items squared: the dearest closed form
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,13 @@ class Plan:
             mine = [one for one in todo if one.cell.condition == name]
             fits = sum(one.cell.condition == name and not one.finished for one in self.chosen)
             cost = f"{fmean(one.seconds for one in mine) / 60:.2f} min"
-            lines.append(f"  {name:<24} {len(mine)} x {cost:>10}, {fits} fit")
-        inside = [one for one in self.chosen if not one.finished]
-        lines.append(
-            f"budget: {self.budget / 60:.1f} min left for training; {len(inside)} of {len(todo)} cells fit "
-            f"({self._minutes(inside)}), {len(self.rest)} are not run"
-        )
+            lines.append(f"  {name:<24} {len(mine)} x {cost:>10}" + (f", {fits} fit" if self.budget < inf else ""))
+        if self.budget < inf:
+            inside = [one for one in self.chosen if not one.finished]
+            lines.append(
+                f"budget: {self.budget / 60:.1f} min left for training; {len(inside)} of {len(todo)} cells fit "
+                f"({self._minutes(inside)}), {len(self.rest)} are not run"
+            )
         return lines
 
     def _minutes(self, estimates: Sequence[Estimate]) -> str:
@@ -94,6 +96,7 @@ def make_plan(
     *,
     out: Path,
     workers: int,
+    n_items: int,
     budget: float,
     reporter: Reporter,
 ) -> Plan:
@@ -102,7 +105,7 @@ def make_plan(
     ``finished``: folders of finished cells. A condition whose calibration fails is estimated at 0 seconds; its cells
     will tell why.
     """
-    estimates = _estimates(cells, finished, out, reporter)
+    estimates = _estimates(cells, finished, out, n_items, reporter)
     chosen: list[Estimate] = []
     rest: list[Estimate] = []
     spent = 0.0
@@ -113,7 +116,9 @@ def make_plan(
     return Plan(chosen, rest, workers, budget)
 
 
-def _estimates(cells: Sequence[Cell], finished: Collection[Path], out: Path, reporter: Reporter) -> list[Estimate]:
+def _estimates(
+    cells: Sequence[Cell], finished: Collection[Path], out: Path, n_items: int, reporter: Reporter
+) -> list[Estimate]:
     done = {run: _taken(run) for run in finished}
     costs = _Costs(out / CALIBRATION)
     estimates = []
@@ -123,16 +128,15 @@ def _estimates(cells: Sequence[Cell], finished: Collection[Path], out: Path, rep
             estimates.append(Estimate(cell, 0.0, finished=True))
             continue
         same = [done[one.out][0] for one in cells if one.condition == cell.condition and one.out in done]
-        seconds = fmean(same) if same else _unseen(cell, list(done.values()), costs)
+        seconds = fmean(same) if same else _unseen(cell, list(done.values()), costs, n_items)
         estimates.append(Estimate(cell, seconds, finished=False))
     return estimates
 
 
-def _unseen(cell: Cell, done: Sequence[tuple[float, int]], costs: _Costs) -> float:
+def _unseen(cell: Cell, done: Sequence[tuple[float, int]], costs: _Costs, n_items: int) -> float:
     """Seconds of a cell of a condition without a finished one."""
     if not backbone_kind(cell.config.model.backbone).trainable:
-        closed = [seconds for seconds, steps in done if steps == 0]
-        return fmean(closed) if closed else CLOSED_FORM_SECONDS
+        return 1 + _EASE_SECONDS * (n_items / _EASE_ITEMS) ** 3
     train = cell.config.train
     steps = [count for _, count in done if count]
     expected = min(fmean(steps), train.max_steps) if steps else train.max_steps

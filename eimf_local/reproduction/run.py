@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..data.storage import TRUE_INTERESTS, load_true_interests
 from ..errors import EimfError, TrainingError
 from ..evaluation.report import write_report
 from ..progress import Reporter
+from ..stages.datasets import dataset_name
 from ..stages.quality import judge_interests
 from . import record, search
 from .case_study import FOLDER as CASE_STUDY
@@ -24,7 +26,7 @@ from .folder import STAGES, claim
 from .grid import condition_records
 from .ground import Ground, Order, prepare
 from .parts import chosen, selected
-from .plan import make_plan, remaining, time_left, without_estimates
+from .plan import Plan, make_plan, remaining, time_left, without_estimates
 
 JUDGED = ("kmeans", "random")  # sets beside the method's whose interests are judged and shown
 
@@ -37,10 +39,11 @@ class _Fates:
     reasons: dict[str, str] = field(default_factory=dict)
 
 
-def reproduce(order: Order, reporter: Reporter) -> Path:
+def reproduce(order: Order, reporter: Reporter) -> Path | None:
     """Run what is missing of the grid and write the report; returns the path of report.html.
 
-    With ``order.trials`` the search is run instead; returns the path of the preset that it wrote.
+    With ``order.trials`` the search is run instead; returns the path of the preset that it wrote. With a budget of 0
+    the plan is told, nothing is trained or written, and None returned.
     Raises :class:`TrainingError` after the report is written where cells failed, naming them.
     """
     begun = time.monotonic()
@@ -50,17 +53,25 @@ def reproduce(order: Order, reporter: Reporter) -> Path:
     with locked(order.out, order.out):
         clock = StageClock(order.out / STAGES)
         ground = prepare(order, choice, now, clock, reporter)
+        if order.plan_only:
+            _plan(ground, [one.cell for one in _trials(ground)] if order.trials else ground.cells(), inf, reporter)
+            return None
         deadline = None if order.budget is None else begun + 60 * order.budget
         if order.trials:
             return _search(ground, deadline, reporter)
         return _grid(ground, clock, deadline, reporter)
 
 
-def _search(ground: Ground, deadline: float | None, reporter: Reporter) -> Path:
+def _trials(ground: Ground) -> list[search.Trial]:
     order = ground.order
-    trials = search.trials_of(ground.cells(), ground.rows, trials=order.trials, out=order.out, config=order.config)
+    return search.trials_of(ground.cells(), ground.rows, trials=order.trials, out=order.out, config=order.config)
+
+
+def _search(ground: Ground, deadline: float | None, reporter: Reporter) -> Path:
+    order, trials = ground.order, _trials(ground)
     fates = _train(ground, [trial.cell for trial in trials], "search", deadline, reporter)
-    tuned = search.best_of([trial for trial in trials if ground.is_finished(trial.cell)])
+    finished = [trial for trial in trials if ground.is_finished(trial.cell)]
+    tuned = search.best_of(finished, ground.dataset.artifact.fingerprint, dataset_name(ground.dataset))
     preset = order.out / search.FOLDER / search.PRESET
     preset.parent.mkdir(exist_ok=True)
     write_text(preset, search.preset_text(order.config, tuned))
@@ -136,23 +147,36 @@ def _case_study(ground: Ground, clock: StageClock, reporter: Reporter) -> dict[s
             return None
 
 
-def _train(ground: Ground, cells: list[Cell], task: str, deadline: float | None, reporter: Reporter) -> _Fates:
-    """Plan, say so if there is a budget, then train what fits; what fails is said, and stops nothing else."""
+def _plan(ground: Ground, cells: list[Cell], deadline: float | None, reporter: Reporter) -> Plan:
+    """All cells; or, told line by line, those that fit before the ``deadline`` (of ``time.monotonic()``)."""
     workers = worker_count(ground.order.config.reproduce.workers)
     finished = {cell.out for cell in cells if ground.is_finished(cell)}
     if deadline is None:
-        plan = without_estimates(cells, finished, workers=workers)
-    else:
-        left = max(0.0, deadline - time.monotonic())
-        plan = make_plan(cells, finished, out=ground.order.out, workers=workers, budget=left, reporter=reporter)
-        for line in plan.lines():
-            reporter.say(line)
+        return without_estimates(cells, finished, workers=workers)
+    plan = make_plan(
+        cells,
+        finished,
+        out=ground.order.out,
+        workers=workers,
+        n_items=ground.dataset.data.n_items,
+        budget=max(0.0, deadline - time.monotonic()),
+        reporter=reporter,
+    )
+    for line in plan.lines():
+        reporter.say(line)
+    return plan
+
+
+def _train(ground: Ground, cells: list[Cell], task: str, deadline: float | None, reporter: Reporter) -> _Fates:
+    """Train what fits; what fails is said, and stops nothing else."""
+    plan = _plan(ground, cells, deadline, reporter)
     fates = _Fates(reasons={one.cell.condition: "it did not fit into the budget" for one in plan.rest})
     todo = [one for one in plan.chosen if not one.finished]
-    left_after, seconds = remaining(todo, workers), dict[Path, float]()
-    reporter.progress(task, len(finished), len(finished) + len(todo))
-    outcomes = run_cells([one.cell for one in todo], workers=workers, deadline=deadline)
-    for done, outcome in enumerate(outcomes, start=len(finished) + 1):
+    finished = len(plan.chosen) - len(todo)
+    left_after, seconds = remaining(todo, plan.workers), dict[Path, float]()
+    reporter.progress(task, finished, len(plan.chosen))
+    outcomes = run_cells([one.cell for one in todo], workers=plan.workers, deadline=deadline)
+    for done, outcome in enumerate(outcomes, start=finished + 1):
         cell = outcome.cell
         seconds[cell.out] = outcome.seconds
         if outcome.error == NOT_STARTED:
@@ -161,7 +185,7 @@ def _train(ground: Ground, cells: list[Cell], task: str, deadline: float | None,
             fates.failures[cell.condition, cell.seed] = outcome.error
             reporter.say(f"failed: {cell.condition}, seed {cell.seed}: {outcome.error}")
         note = f"{cell.condition}, seed {cell.seed}; {time_left(left_after(seconds))}"
-        reporter.progress(task, done, len(finished) + len(todo), note)
+        reporter.progress(task, done, len(plan.chosen), note)
     return fates
 
 
@@ -171,6 +195,7 @@ def _record(
     """grid.json."""
     order, seeds = ground.order, ground.seeds
     failures, finished = fates.failures, ground.finished()
+    digest = ground.dataset.artifact.fingerprint
     impossible = record.missing_reasons(ground.choice.conditions, ground.sets, titles=ground.item_text is not None)
     return {
         "dataset": record.dataset_record(ground.dataset),
@@ -189,7 +214,9 @@ def _record(
             out=order.out,
             seeds=seeds,
             failures=failures,
-            trials={name: found.trials for name, found in order.config.tuned.items() if found.found_on is None},
+            trials={
+                name: found.trials for name, found in order.config.tuned.items() if found.elsewhere(digest) is None
+            },
         ),
         "parts": record.parts_record(ground.choice),
         "not_run": record.not_run_record(
@@ -202,6 +229,9 @@ def _record(
             failures=failures,
         ),
         "command": order.command,
-        "tuned": {name: found.model_dump() for name, found in order.config.tuned.items()},
+        "tuned": {
+            name: {**found.model_dump(exclude={"dataset"}), "found_on": found.elsewhere(digest)}
+            for name, found in order.config.tuned.items()
+        },
         "case_study": study,
     }

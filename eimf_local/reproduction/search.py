@@ -30,6 +30,7 @@ PRESET = "preset.toml"  # in FOLDER: the settings of the grid with what was foun
 CRITERION = "Recall@50"
 _SEED = 0  # of the drawing; and the training seed of all trials is the first of the grid's
 _SHARED = "shared"
+_FINGERPRINT = 12  # characters of a data set's that tell it
 
 Setting = dict[str, Any]
 
@@ -64,10 +65,10 @@ def trials_of(cells: Sequence[Cell], rows: Sequence[Row], *, trials: int, out: P
     return found
 
 
-def best_of(trials: Sequence[Trial]) -> dict[str, TunedConfig]:
+def best_of(trials: Sequence[Trial], fingerprint: str, name: str) -> dict[str, TunedConfig]:
     """By model the setting with the highest Recall@50 of the validation users, over the trials that finished.
 
-    Ties: the earlier trial.
+    ``fingerprint`` and ``name``: of the data set they were made on. Ties: the earlier trial.
     """
     results: dict[str, list[tuple[float, Setting]]] = {}
     for trial in trials:
@@ -78,7 +79,13 @@ def best_of(trials: Sequence[Trial]) -> dict[str, TunedConfig]:
     tuned = {}
     for model, tried in results.items():
         valid, setting = max(tried, key=lambda one: one[0])
-        tuned[model] = TunedConfig(trials=len(tried), recall_50=round(valid, 6), settings=setting)
+        tuned[model] = TunedConfig(
+            trials=len(tried),
+            recall_50=round(valid, 6),
+            found_on=name,
+            dataset=fingerprint[:_FINGERPRINT],
+            settings=setting,
+        )
     return tuned
 
 
@@ -97,6 +104,7 @@ def preset_text(config: Config, tuned: Mapping[str, TunedConfig]) -> str:
         setting = ", ".join(f"{json.dumps(key)} = {_toml(value)}" for key, value in found.settings.items())
         lines += ["", f"[tuned.{model}]", f"trials = {found.trials}", f"recall_50 = {found.recall_50}"]
         lines += [f"found_on = {_toml(found.found_on)}"] if found.found_on else []
+        lines += [f"dataset = {_toml(found.dataset)}"] if found.dataset else []
         lines += [f"settings = {{ {setting} }}"]
     return "\n".join(lines) + "\n"
 

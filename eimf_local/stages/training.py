@@ -67,6 +67,8 @@ def train(
     Without ``interests`` the backbone trains alone. Checkpoints live in ``OUT.work``, those of other settings apart: an
     interrupted run goes on from its last one to the bit-identical result; a finished one is a no-op.
     """
+    if interests is not None and not backbone_kind(config.model.backbone).trainable:
+        raise ConfigError(f"{config.model.backbone} learns nothing from interests", hint="leave out --interests")
     settings, inputs = _run_settings(config, interests), _run_inputs(dataset, interests, encoder, config)
     if is_current(out, "run", settings, inputs):
         reporter.say(f"{out} is up to date")

@@ -38,15 +38,15 @@ def test_what_is_run_of_it_how_fast_and_what_a_search_found_are_free(tmp_path: P
     assert (tmp_path / MADE_WITH).read_bytes() == before
 
 
-def test_what_searched_settings_do_not_say_is_not_recorded(tmp_path: Path) -> None:
-    tuned, elsewhere = tmp_path / "tuned.toml", tmp_path / "elsewhere.toml"
-    found = "[tuned.remi]\ntrials = 8\nrecall_50 = 0.1\n"
-    tuned.write_text(found)
-    elsewhere.write_text(found + 'found_on = "office"\n')
-    check_same(tmp_path, load_config(str(tuned)), **INPUTS)
-    assert "found_on" not in (tmp_path / MADE_WITH).read_text()  # a grid of an earlier version is the same grid
+def test_of_searched_settings_only_the_settings_count(tmp_path: Path) -> None:
+    first, again, other = (tmp_path / f"{name}.toml" for name in ("first", "again", "other"))
+    first.write_text("[tuned.remi]\ntrials = 8\nrecall_50 = 0.1\n")
+    again.write_text('[tuned.remi]\ntrials = 8\nrecall_50 = 0.2\nfound_on = "office"\ndataset = "aaaaaaaaaaaa"\n')
+    other.write_text('[tuned.remi]\ntrials = 8\nrecall_50 = 0.1\nsettings = { "train.learning_rate" = 1e-2 }\n')
+    check_same(tmp_path, load_config(str(first)), **INPUTS)
+    check_same(tmp_path, load_config(str(again)), **INPUTS)
     with pytest.raises(ArtifactError, match=r"another configuration: tuned\.remi"):
-        check_same(tmp_path, load_config(str(elsewhere)), **INPUTS)
+        check_same(tmp_path, load_config(str(other)), **INPUTS)
 
 
 def test_when_the_record_is_damaged_it_is_named(tmp_path: Path) -> None:

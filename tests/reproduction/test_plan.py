@@ -34,7 +34,7 @@ def finish(cell: Cell, *, seconds: float, steps: int) -> Path:
 
 
 def planned(cells: list[Cell], finished: list[Path], out: Path, *, budget: float, workers: int = 1) -> Plan:
-    return make_plan(cells, finished, out=out, workers=workers, budget=budget, reporter=Reporter())
+    return make_plan(cells, finished, out=out, workers=workers, n_items=12_000, budget=budget, reporter=Reporter())
 
 
 def test_a_cell_costs_what_the_same_condition_took_under_other_seeds(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_steps_are_those_that_finished_cells_took(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(module, "calibrate", lambda one: StepCost(0.1, 0.0, 0.0))
     cells = [cell(tmp_path, "remi", 0), cell(tmp_path, "mind", 0), cell(tmp_path, "pop", 0)]
     plan = planned(cells, [finish(cells[0], seconds=1, steps=300)], tmp_path, budget=1e6)
-    assert [one.seconds for one in plan.chosen] == pytest.approx([0, 30, module.CLOSED_FORM_SECONDS])
+    assert [one.seconds for one in plan.chosen] == pytest.approx([0, 30, 41])  # a matrix of 12,000 squared is inverted
 
 
 def test_smaller_cells_fit_where_a_larger_one_does_not_and_workers_share_the_time(tmp_path: Path) -> None:

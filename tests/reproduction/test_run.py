@@ -229,7 +229,7 @@ class Teller(Reporter):
         self.told.append(message)
 
 
-def test_with_no_budget_the_plan_is_told_and_what_is_not_run_has_its_command(
+def test_with_a_budget_too_small_the_plan_is_told_and_what_is_not_run_has_its_command(
     grid: Path, small_dataset: Path, small_interests: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "g"
@@ -237,7 +237,7 @@ def test_with_no_budget_the_plan_is_told_and_what_is_not_run_has_its_command(
     shutil.rmtree(copy / "runs" / "remi" / "seed-1")
     before, teller = run_times(copy), Teller()
     made = order(small_dataset, small_interests, copy)
-    reproduce(replace(made, budget=0, command="eimf-local reproduce x.toml --out g"), teller)
+    reproduce(replace(made, budget=1e-6, command="eimf-local reproduce x.toml --out g"), teller)
     assert run_times(copy) == before
     assert any(line.startswith("plan: 7 cells finished, 1 to train") for line in teller.told)
     record = json.loads((copy / "grid.json").read_text())
@@ -248,6 +248,24 @@ def test_with_no_budget_the_plan_is_told_and_what_is_not_run_has_its_command(
     reproduce(replace(made, only=("remi",)), Reporter())
     assert set(run_times(copy)) > set(before)
     assert json.loads((copy / "grid.json").read_text())["not_run"] == []
+
+
+def test_a_budget_of_zero_tells_the_plan_alone_and_asks_about_the_methods_exemplars_only(
+    small_dataset: Path, tmp_path: Path
+) -> None:
+    settings = [*SETTINGS, "exemplars.fraction=0.06", 'reproduce.parts=["fig5"]', "reproduce.seeds=1",
+                'reproduce.conditions=["eimf", "fraction-100"]']  # fmt: skip
+    made = Order(
+        tmp_path / "g", load_config(None, settings), small_dataset, (), BUNDLED_MODEL, "all-MiniLM-L6-v2", budget=0
+    )
+    teller = Teller()
+    assert reproduce(made, teller) is None
+    assert any(line.startswith("plan: 0 cells finished, 2 to train") for line in teller.told)
+    assert sum(line.startswith("interests of ") for line in teller.told) == 1
+    assert not any("budget" in line or " fit" in line for line in teller.told)
+    assert {path.name for path in (tmp_path / "g" / "interests").iterdir()} == {BUNDLED_MODEL}
+    assert not (tmp_path / "g" / "runs").exists()
+    assert not (tmp_path / "g" / "report.md").exists()
 
 
 def pop_cells(dataset: Path, folder: Path, count: int) -> list[Cell]:

@@ -60,7 +60,15 @@ def test_spaces_name_searchable_conditions_and_values_that_are_settings() -> Non
 @pytest.mark.parametrize("name", preset_names())
 def test_the_written_preset_is_the_grids_own_with_what_was_found(name: str, tmp_path: Path) -> None:
     config = load_config(name)
-    found = {"remi": TunedConfig(trials=8, recall_50=0.125, settings={"train.learning_rate": 3e-4})}
+    found = {
+        "remi": TunedConfig(
+            trials=8,
+            recall_50=0.125,
+            found_on="shop",
+            dataset="0123456789ab",
+            settings={"train.learning_rate": 3e-4},
+        )
+    }
     (tmp_path / "p.toml").write_text(preset_text(config, found))
     again = load_config(str(tmp_path / "p.toml"))
     assert again.tuned == {**config.tuned, **found}
