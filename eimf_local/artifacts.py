@@ -163,7 +163,7 @@ def check_output(path: Path, kind: str) -> None:
         raise ArtifactError(f"{path} exists and is not an eimf-local artefact", hint="choose another --out")
     found = _kind_of(path / RECORD)
     if found in REBUILT_BY and found != kind:
-        raise ArtifactError(f"{path} is a {found!r} artefact, not a {kind!r}", hint="choose another --out")
+        raise ArtifactError(f"{path} is an artefact of kind {found!r}, not {kind!r}", hint="choose another --out")
 
 
 def write(
@@ -308,7 +308,9 @@ def _read_record(path: Path, kind: str) -> dict[str, Any]:
         raise _broken(path, kind, f"has an unreadable {RECORD}") from None
     if not isinstance(record, dict) or record.get("kind") != kind:
         found = record.get("kind") if isinstance(record, dict) else None
-        raise ArtifactError(f"{path} is a {found!r} artefact, not a {kind!r}", hint=f"give a {kind} directory")
+        raise ArtifactError(
+            f"{path} is an artefact of kind {found!r}, not {kind!r}", hint=f"give a directory of kind {kind!r}"
+        )
     return record
 
 

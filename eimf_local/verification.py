@@ -36,7 +36,8 @@ def examine_folder(folder: Path, callback: Progress | None = None) -> list[Findi
     """
     places = find_records(folder)
     if not places:
-        raise ArtifactError(f"{folder} holds no artefact", hint="give a directory that eimf-local wrote")
+        what = "holds no artefact" if folder.is_dir() else "is no directory"
+        raise ArtifactError(f"{folder} {what}", hint="give a directory that eimf-local wrote")
     findings = []
     for done, place in enumerate(places, start=1):
         findings.append(_examine(place))

@@ -25,6 +25,7 @@ COMMANDS = (
     ["models", "list"],
     ["models", "verify"],
     ["models", "add"],
+    ["models", "remove"],
 )
 INTRODUCTION = """# The command line
 

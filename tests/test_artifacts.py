@@ -94,7 +94,7 @@ def test_when_the_record_is_damaged_it_is_one_error(written: Path, damage: bytes
 
 
 def test_another_kind_is_refused(written: Path) -> None:
-    with pytest.raises(ArtifactError, match="'run' artefact, not a 'dataset'"):
+    with pytest.raises(ArtifactError, match="kind 'run', not 'dataset'"):
         artifacts.load(written, "dataset")
 
 

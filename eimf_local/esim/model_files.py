@@ -232,7 +232,7 @@ def _new_entry(name: str, path: Path, sha256: str) -> ModelEntry:
         sha256=sha256,
         size=path.stat().st_size,
         licence=upstream.licence if upstream else "as its source states",
-        description=f"{upstream.description} ({pinned})" if upstream else pinned,
+        description=f"{upstream.description}, as you named it ({pinned})" if upstream else pinned,
         source="added",
         context=upstream.context if upstream else None,
     )

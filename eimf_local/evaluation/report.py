@@ -72,7 +72,7 @@ def _stored(folder: Path) -> tuple[GridRecord, Results]:
 def _report(grid_folder: Path, grid: Grid, results: Results) -> Iterator[Block]:
     record = grid.record
     yield Heading(1, f"EIMF on {record.dataset.title}")
-    yield from report_content.summary(results)
+    yield from report_content.summary(record, results)
     yield from report_content.what_was_run(record, results)
     diamonds = "; diamonds are the paper's values" if results.n_published else ""
     caption = f"{' and '.join(PLOTTED)} on test users, mean over seeds with 95% intervals{diamonds}."

@@ -26,7 +26,7 @@ AUC_OF = {
 }
 
 
-def summary(results: Results) -> Iterator[Block]:
+def summary(grid: GridRecord, results: Results) -> Iterator[Block]:
     """The answer first: method against backbone, and how much of the paper comes out."""
     yield Heading(2, "In short")
     methods = [row.name for row in results.rows if row.group == "method"]
@@ -35,7 +35,8 @@ def summary(results: Results) -> Iterator[Block]:
     kept = (words.shares(results, method, metric) for method in methods for metric in CONTROL_METRICS)
     sentences += [sentence for sentence in kept if sentence]
     sentences += [words.highest(results, CONTROL_METRICS), *words.collapsed(results, methods)]
-    yield Items([("", sentence) for sentence in [*sentences, words.reproduced(results)]])
+    sentences += [*words.worse_than_titles(grid), *words.cut_off(results), words.reproduced(results)]
+    yield Items([("", sentence) for sentence in sentences])
 
 
 def what_was_run(grid: GridRecord, results: Results) -> Iterator[Block]:

@@ -184,6 +184,30 @@ def _as_alone(results: Results, row: ResultRow) -> str:
     return f"; {backbone.label} alone {backbone.interest_cosine:.3f}"
 
 
+def worse_than_titles(grid: GridRecord) -> list[str]:
+    """A sentence for each set of interests that tells later items worse than the exemplars' bare titles do."""
+    found = []
+    for one in grid.interests:
+        change = (one.auc_differences or {}).get("titles")
+        if change is not None and change.high < 0:
+            found.append(
+                f"As words, {one.name}'s interests tell later items from others worse than the exemplars' bare titles "
+                f"(AUC {difference(change)})."
+            )
+    return found
+
+
+def cut_off(results: Results) -> list[str]:
+    """A sentence where training ended while it still improved."""
+    late = [row.label for row in results.rows if row.steps and row.best_step == row.steps and row.group != "sweep"]
+    if not late:
+        return []
+    return [
+        f"Still improving when training ended, in every run: {', '.join(late)}. Their numbers are of too short a "
+        "training (train.max_steps)."
+    ]
+
+
 def provisional(grid: GridRecord) -> str:
     """The mark for results on too few seeds."""
     seeds = f"{len(grid.seeds)} training seed{'s' if len(grid.seeds) != 1 else ''}"

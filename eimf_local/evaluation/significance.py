@@ -86,6 +86,7 @@ def mean_intervals(
     cells = _checked(values)
     low, high = _percentiles(bootstrap_means(cells, resamples=resamples, seed=seed), level)
     means = cells.mean(axis=(-2, -1))
+    low, high = np.minimum(low, means), np.maximum(high, means)  # where all are one value, rounding parts them
     return [Interval(float(mean), float(a), float(b)) for mean, a, b in zip(means, low, high, strict=True)]
 
 

@@ -81,6 +81,8 @@ def infer(
     if holds_another(out):
         reporter.say(f"{out} holds interests with other settings or inputs: they will be replaced by these")
     _, item_text = embed_items(dataset, encoder, reporter)
+    if untitled := int(dataset.data.statistics["titles_missing"]):
+        reporter.say(f"{untitled:,} of {dataset.data.n_items:,} items have no title: their ids stand in the prompts")
     texts = _embed_users(dataset, encoder, item_text, config)
     exemplars = _exemplars_of(dataset, texts, users, config, reporter)
     prompts = _prompts(dataset, exemplars.rows, config)
@@ -221,7 +223,7 @@ def _exemplars_of(
     record = chosen.record
     reporter.say(
         f"{len(chosen.rows)} exemplars of {len(texts)} training users "
-        f"({100 * len(chosen.rows) / len(texts):.2g} %), chosen by {record['method']}"
+        f"({100 * len(chosen.rows) / len(texts):.1f} %), chosen by {record['method']}"
         + (f", {record['engine']} engine" if "engine" in record else "")
     )
     if record.get("converged") is False:

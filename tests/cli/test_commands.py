@@ -17,6 +17,7 @@ import pytest
 from eimf_local_cli.app import app
 from typer.testing import CliRunner, Result
 
+import eimf_local
 from eimf_local.config import load_config
 from eimf_local.esim.model_files import BUNDLED_MODEL, resolve_model
 from eimf_local.stages.datasets import open_dataset
@@ -296,7 +297,9 @@ def test_verify_says_what_differs(eimf_run: Path, tmp_path: Path) -> None:
     assert "2 problems, listed above" in one_line_error(result)
     assert f"{copy}: has a metrics.json that was changed" in result.stderr
     assert f"{copy}: lacks curves.jsonl" in result.stderr
-    assert "holds no artefact" in one_line_error(run("verify", tmp_path / "home"))
+    assert "is no directory" in one_line_error(run("verify", tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    assert "holds no artefact" in one_line_error(run("verify", tmp_path / "empty"))
 
 
 def test_models_list_verify_add(tmp_path: Path) -> None:
@@ -313,6 +316,32 @@ def test_models_list_verify_add(tmp_path: Path) -> None:
     whole = Path(bundled["path"]).read_bytes()
     (tmp_path / "half.gguf").write_bytes(whole[: len(whole) // 2])
     assert "half.gguf" in one_line_error(run("models", "add", tmp_path / "half.gguf"))
+
+
+def test_version_is_printed() -> None:
+    assert run("--version").stdout.strip() == eimf_local.__version__
+
+
+def test_train_takes_the_settings_that_a_search_found_and_says_so(small_dataset: Path, tmp_path: Path) -> None:
+    preset = tmp_path / "found.toml"
+    preset.write_text(
+        "[tuned.remi]\ntrials = 8\nrecall_50 = 0.1\n"
+        'settings = { "train.learning_rate" = 0.003, "model.item_std" = 0.1 }\n'
+    )
+    words = ["--dataset", small_dataset, "--out", tmp_path / "r", "--preset", preset, *QUICK]
+    result = run("train", *words, "--set", "model.item_std=0.05")
+    assert result.exit_code == 0, result.output
+    assert "settings that the preset's search found: train.learning_rate=0.003" in result.stderr
+    made = json.loads((tmp_path / "r" / "artifact.json").read_text())["config"]
+    assert made["train"]["learning_rate"] == 0.003
+    assert made["model"]["item_std"] == 0.05  # what is said now counts more
+
+
+def test_train_refuses_interests_for_a_model_that_learns_nothing_from_them(
+    small_dataset: Path, small_interests: Path, tmp_path: Path
+) -> None:
+    words = ["--dataset", small_dataset, "--interests", small_interests, "--out", tmp_path / "r"]
+    assert "ease learns nothing from interests" in one_line_error(run("train", *words, "--backbone", "ease"))
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

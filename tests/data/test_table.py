@@ -196,3 +196,9 @@ def test_a_path_with_glob_characters_is_taken_literally(tmp_path: Path) -> None:
 def test_a_row_too_long_is_told_where_a_bare_carriage_return_stands_before_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"log.csv has a row with more fields than its header"):
         read(tmp_path, "user,item\na,x\rb,y\nc,z,surplus\n")
+
+
+def test_the_one_value_that_is_no_date_is_named(tmp_path: Path) -> None:
+    text = "user,item,when\nu,a,2025-03-15 01:52:00\nu,b,2025-03-16 01:52:00\nu,c,not-a-date\n"
+    with pytest.raises(InputError, match="column 'when' holds 'not-a-date' in row 3, which is no number and no date"):
+        read(tmp_path, text, order_column="when")

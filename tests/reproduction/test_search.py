@@ -93,3 +93,10 @@ def test_a_search_compares_on_validation_users_and_goes_on_where_it_stopped(
     assert reproduce(order, Reporter()) == preset
     assert [run.stat().st_mtime_ns for run in runs] == before
     assert not (tmp_path / "g" / "grid.json").exists()
+
+
+def test_settings_found_on_other_data_are_told_by_their_fingerprint() -> None:
+    found = TunedConfig(trials=8, recall_50=0.1, found_on="office", dataset="439e806c8c6c")
+    assert found.elsewhere("439e806c8c6cdbaf") is None
+    assert found.elsewhere("0123456789abcdef") == "office"
+    assert TunedConfig(trials=8, recall_50=0.1).elsewhere("0123456789abcdef") is None  # of an earlier version
