@@ -2,17 +2,19 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import polars as pl
 import pytest
 
+import eimf_local.evaluation.report_words as words
 from eimf_local.errors import ArtifactError
 from eimf_local.evaluation.report import write_report, write_results_page
 from eimf_local.evaluation.report_analysis import Results, analyse
 from eimf_local.evaluation.report_data import load_grid, numbers_digest, parse
-from eimf_local.evaluation.significance import holm, mean_interval, paired_difference
+from eimf_local.evaluation.significance import Interval, holm, mean_interval, paired_difference
 
 from .grids import build_grid
 
@@ -376,3 +378,26 @@ def remove(folder):
     for path in sorted(folder.rglob("*"), reverse=True):
         path.unlink() if path.is_file() else path.rmdir()
     folder.rmdir()
+
+
+def test_trainings_that_were_cut_off_while_they_improved_are_named(results):
+    trained = [row for row in results.rows if row.steps and row.group != "sweep"]
+    late = [replace(row, best_step=row.steps) if row is trained[0] else row for row in results.rows]
+    early = [replace(row, best_step=row.steps / 2) if row.steps else row for row in results.rows]
+    (sentence,) = words.cut_off(replace(results, rows=late))
+    assert trained[0].label in sentence
+    assert words.cut_off(replace(results, rows=early)) == []
+
+
+def test_all_that_share_the_highest_mean_are_named(results):
+    first, second, *others = [row for row in results.rows if row.metrics]
+    best = Interval(0.9, 0.8, 1.0)
+    rows = [replace(row, metrics={**row.metrics, "Recall@50": best}) for row in (first, second)] + others
+    told = words.highest(replace(results, rows=rows), ["Recall@50"])
+    assert f"{first.label} and {second.label} (0.9000)" in told
+
+
+def test_collapsed_interests_are_told_beside_the_backbones(results):
+    rows = [replace(row, interest_cosine=0.999) if row.name in ("eimf", "remi") else row for row in results.rows]
+    (sentence,) = words.collapsed(replace(results, rows=rows), ["eimf"])
+    assert "(mean cosine 0.999; REMI alone 0.999)" in sentence
