@@ -55,6 +55,11 @@ class LlamaModel:
         return self.metadata("general.architecture")
 
     @property
+    def longest_context(self) -> int:
+        """Tokens of the longest sequence that the model was trained for."""
+        return int(llama_cpp.llama_model_n_ctx_train(self.model))
+
+    @property
     def kv_bytes_per_token(self) -> int:
         """Bytes that one token of one sequence takes in the KV cache (float16 keys and values of every layer)."""
         model, heads = self.model, llama_cpp.llama_model_n_head(self.model)

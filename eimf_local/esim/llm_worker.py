@@ -37,6 +37,14 @@ _SHARE_OF_MEMORY = 0.5  # of what is free once the weights are loaded
 Reply = Callable[[dict[str, Any]], None]
 
 
+class _SettingError(Exception):
+    """A setting that this model or this llama.cpp cannot follow; ``hint`` says what can be done."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 class Worker:
     """A loaded model and its constraint, ready to decode prompts; ``slots`` 0 lets memory and threads decide."""
 
@@ -46,9 +54,19 @@ class Worker:
         if not gpu_layers:
             _require(Path(model).stat().st_size, "its weights")
         self._model = LlamaModel(model, gpu_layers=gpu_layers)
+        if gpu_layers and not llama_cpp.llama_supports_gpu_offload():
+            raise _SettingError(
+                f"llm.gpu_layers is {gpu_layers}, and llama.cpp was built without a GPU",
+                "set llm.gpu_layers=0, or build llama-cpp-python for your GPU",
+            )
         self._opening = answer_opening(self._model.architecture)
         if len(self._model.tokenize(_END_OF_TURN, special=True)) != 1:
             raise ValueError("its vocabulary has no ChatML tokens; it is not a Qwen-family chat model")
+        if context > self._model.longest_context:
+            raise _SettingError(
+                f"llm.context is {context}, and it was trained for {self._model.longest_context} tokens",
+                f"set llm.context={self._model.longest_context} or less",
+            )
         self._context = context
         self._constraint = SchemaConstraint(self._model, schema)
         per_slot = context * self._model.kv_bytes_per_token
@@ -151,6 +169,9 @@ def main() -> int:
 
     try:
         worker = Worker(**json.loads(sys.stdin.readline()))
+    except _SettingError as error:
+        reply({"error": str(error), "hint": error.hint})
+        return 1
     except (ValueError, OSError) as error:
         reply({"error": _line(error), "hint": "give a complete GGUF of a Qwen2, Qwen2.5 or Qwen3 chat model"})
         return 1

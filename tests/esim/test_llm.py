@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import llama_cpp
 import pytest
 from gguf import GGMLQuantizationType
 
@@ -150,6 +151,21 @@ def test_when_the_context_is_short_the_oldest_titles_go_and_their_number_is_told
     assert brief.titles_dropped == 0
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"gpu_layers": 10}, "llm.gpu_layers is 10, and llama.cpp was built without a GPU"),
+        ({"context": 100_000}, "llm.context is 100000, and it was trained for 4096 tokens"),
+    ],
+)
+def test_a_setting_that_cannot_be_followed_is_refused(settings: dict[str, int], told: str, model: ModelFile) -> None:
+    if "gpu_layers" in settings and llama_cpp.llama_supports_gpu_offload():
+        pytest.skip("llama.cpp was built for a GPU here")
+    with pytest.raises(ModelFileError, match=told) as error, run(model, **settings):
+        pass
+    assert "set llm." in error.value.hint
+
+
 def test_a_prompt_whose_frame_does_not_fit_fails_alone(model: ModelFile) -> None:
     requests = [Request(prompt(*TITLES), max_tokens, 0.0, 0) for max_tokens in (16, 250, 16)]
     with run(model, context=256) as short:
@@ -281,5 +297,5 @@ def test_a_schema_that_cannot_be_satisfied_is_one_error(model: ModelFile, schema
 
 
 def test_too_many_slots_for_the_memory_are_one_error(model: ModelFile) -> None:
-    with pytest.raises(ModelFileError, match=r"64 prompts at once .* need \d+\.\d GB of memory, and"):
-        run(model, parallel=64, context=10**8).__enter__()
+    with pytest.raises(ModelFileError, match=r"1000000 prompts at once .* need \d+\.\d GB of memory, and"):
+        run(model, parallel=10**6, context=4096).__enter__()
