@@ -109,6 +109,8 @@ def reproduce(
 
 def _seeds(text: str | None) -> str | None:
     """As a setting: a number stays one, a list becomes one of TOML's."""
+    if text and not all(number.strip().isdigit() for number in text.split(",")):
+        raise typer.BadParameter(f"--seeds {text}: give a number of seeds, or their list as 0,1,2")
     return f"[{text}]" if text and "," in text else text
 
 

@@ -72,7 +72,10 @@ def scan(path: Path) -> pl.LazyFrame:
 def column_names(path: Path, lazy: pl.LazyFrame) -> list[str]:
     """The table's column names; only its header is read."""
     with reading(path):
-        return lazy.collect_schema().names()
+        names = lazy.collect_schema().names()
+    if any("\x00" in name for name in names):
+        raise InputError(f"{path} is not in UTF-8", hint="convert it, from UTF-16 say: iconv -f UTF-16 -t UTF-8")
+    return names
 
 
 def events_of(

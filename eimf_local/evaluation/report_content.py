@@ -285,7 +285,7 @@ def stages(grid: GridRecord) -> Iterator[Block]:
     if not grid.stages:
         return
     yield Heading(2, "Time by stage")
-    rows = [Row([one.stage, words.seconds(one.seconds)]) for one in grid.stages]
+    rows = [Row([one.stage, words.stage_time(one.seconds)]) for one in grid.stages]
     total = sum(one.seconds for one in grid.stages)
     rows.append(Row(["all", words.seconds(total)]))
     yield Table(f"Measured on {grid.machine}.", [Column("Stage", "left"), Column("Time")], rows)

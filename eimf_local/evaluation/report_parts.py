@@ -60,7 +60,7 @@ def _table(part: PartRecord, grid: GridRecord, results: Results, by_name: dict[s
 def _costs(part: PartRecord, grid: GridRecord, results: Results, by_name: dict[str, ResultRow]) -> Iterator[Block]:
     if not grid.stages:
         return
-    rows = [Row([one.stage, _COMPLEXITY.get(one.stage, ""), words.seconds(one.seconds)]) for one in grid.stages]
+    rows = [Row([one.stage, _COMPLEXITY.get(one.stage, ""), words.stage_time(one.seconds)]) for one in grid.stages]
     rows.append(Row(["all", "", words.seconds(sum(one.seconds for one in grid.stages))]))
     columns = [Column("Stage", "left"), Column("The paper's dominant terms", "left"), Column("Measured")]
     yield Table(

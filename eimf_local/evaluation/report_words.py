@@ -57,6 +57,15 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def stage_time(value: float) -> str:
+    """The seconds of a stage; one without any found its work done.
+
+    >>> stage_time(75), stage_time(0.02)
+    ('1 min 15 s', 'done before')
+    """
+    return seconds(value) if value >= 0.05 else "done before"
+
+
 def verdict(value: Comparison) -> str:
     """The verdict, and whether "higher" or "lower" outlasts Holm's adjustment."""
     if value.verdict == "not distinguishable" or value.p_holm < ALPHA:
@@ -192,7 +201,7 @@ def worse_than_titles(grid: GridRecord) -> list[str]:
         if change is not None and change.high < 0:
             found.append(
                 f"As words, {one.name}'s interests tell later items from others worse than the exemplars' bare titles "
-                f"(AUC {difference(change)})."
+                f"(difference in AUC {difference(change)})."
             )
     return found
 

@@ -318,6 +318,13 @@ def test_models_list_verify_add(tmp_path: Path) -> None:
     assert "half.gguf" in one_line_error(run("models", "add", tmp_path / "half.gguf"))
 
 
+def test_seeds_are_a_number_or_a_list(small_dataset: Path, tmp_path: Path) -> None:
+    words = ["reproduce", "own-data", "--dataset", small_dataset, "--out", tmp_path / "g", "--seeds", "abc"]
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "give a number of seeds, or their list as 0,1,2" in result.stderr
+
+
 def test_version_is_printed() -> None:
     assert run("--version").stdout.strip() == eimf_local.__version__
 

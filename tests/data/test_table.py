@@ -202,3 +202,9 @@ def test_the_one_value_that_is_no_date_is_named(tmp_path: Path) -> None:
     text = "user,item,when\nu,a,2025-03-15 01:52:00\nu,b,2025-03-16 01:52:00\nu,c,not-a-date\n"
     with pytest.raises(InputError, match="column 'when' holds 'not-a-date' in row 3, which is no number and no date"):
         read(tmp_path, text, order_column="when")
+
+
+def test_a_table_in_utf_16_is_told_from_one_without_columns(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes("user,item\nu,a\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"log\.csv is not in UTF-8"):
+        read_table(tmp_path / "log.csv", titles=None)
