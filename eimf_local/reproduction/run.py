@@ -43,7 +43,7 @@ def reproduce(order: Order, reporter: Reporter) -> Path | None:
     """Run what is missing of the grid and write the report; returns the path of report.html.
 
     With ``order.trials`` the search is run instead; returns the path of the preset that it wrote. With a budget of 0
-    the plan is told, nothing is trained or written, and None returned.
+    the plan is told, nothing is trained, no report written, and None returned.
     Raises :class:`TrainingError` after the report is written where cells failed, naming them.
     """
     begun = time.monotonic()
