@@ -63,7 +63,11 @@ def reproduce(
     protocol: Annotated[Protocol | None, typer.Option("--protocol", help="How users are split.")] = None,
     budget: Annotated[
         float | None,
-        typer.Option("--budget", min=0, help="Minutes: print the plan, run what fits. 0 prints the plan alone."),
+        typer.Option(
+            "--budget",
+            min=0,
+            help="Minutes: print the plan, run what fits. 0 infers the method's interests and prints the plan alone.",
+        ),
     ] = None,
     search: Annotated[
         int,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ def train(
     """Train one model; with --interests, under the joint objective. An interrupted run goes on."""
     from eimf_local.config import load_config
     from eimf_local.esim.encoder import load_encoder
-    from eimf_local.reproduction.conditions import searched_settings
+    from eimf_local.reproduction.conditions import searched
     from eimf_local.stages.datasets import open_dataset
     from eimf_local.stages.interest_artifact import open_interests
     from eimf_local.stages.training import train as train_run
@@ -33,12 +34,15 @@ def train(
     chosen = {"model.backbone": backbone, "train.seed": seed}
     overrides = [*(settings or ()), *(f"{k}={v}" for k, v in chosen.items() if v is not None)]
     config = load_config(preset, overrides)
-    searched = searched_settings(config, semantic=interests is not None)
-    config = load_config(preset, [*searched, *overrides])
+    found = searched(config, semantic=interests is not None)
+    said = {override.partition("=")[0].strip() for override in overrides}
+    taken = [f"{key}={dumps(value)}" for key, value in (found.settings if found else {}).items() if key not in said]
+    config = load_config(preset, [*taken, *overrides])
     with reporting() as reporter:
-        if searched:
-            reporter.say(f"settings that the preset's search found: {', '.join(searched)}")
         opened, text_encoder = open_dataset(dataset, config), load_encoder(encoder)
+        if found and taken:
+            where = found.elsewhere(opened.artifact.fingerprint)
+            reporter.say(f"settings that a search found{f' on {where}' if where else ''}: {', '.join(taken)}")
         train_run(
             opened,
             interests=open_interests(interests, opened, config, text_encoder) if interests else None,

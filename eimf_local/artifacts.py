@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from .versions import computing_versions
 SCHEMA_VERSION = 2
 RECORD = "artifact.json"
 _LOCK = ".lock"
+_LEFTOVER = re.compile(r"(^|/)\.[^/]+\.(partial|replaced)-\d+")  # of a killed process
 TIMING = "timing.json"  # seconds, which differ between two runs of the same work
 # The command that rebuilds each kind, named in every error about it.
 REBUILT_BY = {
@@ -203,10 +205,11 @@ def work_folder(out: Path) -> Path:
 
 
 @contextmanager
-def unfinished_work(out: Path, identity: str) -> Iterator[Path]:
+def unfinished_work(out: Path, identity: str, *, restart: bool = False) -> Iterator[Path]:
     """The folder of ``out``'s unfinished work of this ``identity``; removed when the block ends without an error.
 
-    After an error it is kept, unless nothing was done yet: a mistyped option leaves no trace.
+    After an error it is kept, unless nothing was done yet: a mistyped option leaves no trace. ``restart`` forgets what
+    is there of it.
     Work of other identities (other settings, another model) lies beside it and is left alone. A second process on the
     same ``out`` is refused as long as the first one lives.
     """
@@ -217,6 +220,8 @@ def unfinished_work(out: Path, identity: str) -> Iterator[Path]:
     with locked(work, out):
         try:
             with storage_errors(own):
+                if restart:
+                    shutil.rmtree(own, ignore_errors=True)
                 own.mkdir(exist_ok=True)
             yield own
             shutil.rmtree(own, ignore_errors=True)
@@ -396,21 +401,30 @@ def _clear_leftovers(path: Path) -> None:
 def _check_nothing_lost(path: Path) -> None:
     """Refuse to replace an artefact that holds files of somebody else's.
 
-    Its own are those that its record lists, and artefacts inside it (titles' embeddings); hidden files do not count.
+    Its own are those that its record lists, and titles' embeddings inside it with what their records list.
     """
-    try:
-        own = {RECORD, *json.loads((path / RECORD).read_text("utf-8"))["files"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # there is none, or it is damaged: nobody knows what belongs to it
-    inner = [record.parent for record in path.rglob(RECORD) if record.parent != path]
+    if not (path / RECORD).is_file():
+        return
+    inner = [record.parent for record in path.glob(f"*/{RECORD}") if _kind_of(record) == "text"]
+    own = {file for folder in (path, *inner) for file in _listed(folder)}
     for file in sorted(path.rglob("*")):
-        name = file.relative_to(path)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if not (file.is_dir() or hidden or str(name) in own or any(folder in file.parents for folder in inner)):
+        folder = file.is_dir() and not file.is_symlink()
+        if not (folder or file in own or file.name == _LOCK or _LEFTOVER.search(str(file.relative_to(path)))):
             raise ArtifactError(
-                f"{path} also holds {name}, which would be lost when it is replaced",
+                f"{path} also holds {file.relative_to(path)}, which would be lost when it is replaced",
                 hint="move what is yours, or choose another --out",
             )
+
+
+def _listed(folder: Path) -> Iterator[Path]:
+    """An artefact's files, by its record; where that is damaged nobody knows, and all that lie in it count."""
+    yield folder / RECORD
+    try:
+        names = list(json.loads((folder / RECORD).read_text("utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        yield from folder.iterdir()
+        return
+    yield from (folder / name for name in names)
 
 
 def _is_alive(leftover: Path) -> bool:

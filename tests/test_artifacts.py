@@ -117,8 +117,9 @@ def test_write_replaces_an_older_artefact(written: Path) -> None:
 
 def test_an_artefact_with_files_of_somebody_else_is_not_replaced(written: Path) -> None:
     (written / "inner").mkdir()
-    (written / "inner" / "artifact.json").write_text("{}")
+    (written / "inner" / "artifact.json").write_text('{"kind": "text", "files": {"vectors": "0"}}')
     (written / "inner" / "vectors").write_text("a cache of ours")
+    assert artifacts.holds_another(written)
     (written / "notes.txt").write_text("my thesis")
     with pytest.raises(ArtifactError, match=r"also holds notes\.txt, which would be lost") as error:
         artifacts.holds_another(written)
@@ -127,7 +128,13 @@ def test_an_artefact_with_files_of_somebody_else_is_not_replaced(written: Path) 
         artifacts.write(written, "run", {"k": 9}, INPUTS, fill)
     assert (written / "notes.txt").read_text() == "my thesis"
     (written / "notes.txt").unlink()
-    assert artifacts.holds_another(written)
+    (written / "inner" / "notes.txt").write_text("my thesis")
+    with pytest.raises(ArtifactError, match=r"also holds inner/notes\.txt"):
+        artifacts.holds_another(written)
+    (written / "inner" / "notes.txt").unlink()
+    artifacts.write(written / "run", "run", CONFIG, INPUTS, fill)  # hours of work, in a folder of the user's choice
+    with pytest.raises(ArtifactError, match=r"also holds run/a\.txt"):
+        artifacts.holds_another(written)
 
 
 def test_unfinished_work_leaves_files_of_somebody_else_alone(tmp_path: Path) -> None:

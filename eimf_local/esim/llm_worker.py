@@ -51,14 +51,14 @@ class Worker:
     def __init__(
         self, *, model: str, schema: dict[str, Any], context: int, threads: int, slots: int, gpu_layers: int
     ) -> None:
-        if not gpu_layers:
-            _require(Path(model).stat().st_size, "its weights")
-        self._model = LlamaModel(model, gpu_layers=gpu_layers)
         if gpu_layers and not llama_cpp.llama_supports_gpu_offload():
             raise _SettingError(
                 f"llm.gpu_layers is {gpu_layers}, and llama.cpp was built without a GPU",
                 "set llm.gpu_layers=0, or build llama-cpp-python for your GPU",
             )
+        if not gpu_layers:
+            _require(Path(model).stat().st_size, "its weights")
+        self._model = LlamaModel(model, gpu_layers=gpu_layers)
         self._opening = answer_opening(self._model.architecture)
         if len(self._model.tokenize(_END_OF_TURN, special=True)) != 1:
             raise ValueError("its vocabulary has no ChatML tokens; it is not a Qwen-family chat model")

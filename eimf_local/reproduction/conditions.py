@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ..config import Config, build_config
+from ..config import Config, TunedConfig, build_config
 
 Group = Literal["baseline", "method", "control", "ablation", "sweep"]
 # Whose interests a condition trains with: nobody's ("none"), the method's ("method"), or those of other exemplars
@@ -190,12 +189,20 @@ _ALL = (
 CONDITIONS: Mapping[str, Condition] = MappingProxyType({condition.name: condition for condition in _ALL})
 
 
-def searched_settings(config: Config, *, semantic: bool) -> list[str]:
-    """What a search (``config.tuned``) found for the backbone of ``config``, as overrides; none if it was not searched.
+def searched(config: Config, *, semantic: bool) -> TunedConfig | None:
+    """What a search (``config.tuned``) found for the baseline that ``config`` describes; None if it was not searched.
 
-    ``semantic``: for the method on that backbone.
+    ``semantic``: for the method on that backbone. Of several that fit, the one that says most of itself counts:
+    SASRec's full cross-entropy before SASRec.
     """
-    group, backbone = "method" if semantic else "baseline", config.model.backbone
-    mine = [one for one in _ALL if one.group == group and one.overrides["model"]["backbone"] == backbone]
-    found = next((config.tuned[one.model] for one in mine if one.model in config.tuned), None)
-    return [f"{key}={json.dumps(value)}" for key, value in found.settings.items()] if found else []
+    group, values = "method" if semantic else "baseline", config.model_dump()
+    own = [
+        {(section, key, value) for section, settings in one.overrides.items() for key, value in settings.items()}
+        for one in _ALL
+    ]
+    fitting = [
+        (len(settings), one.name)
+        for one, settings in zip(_ALL, own, strict=True)
+        if one.group == group and all(values[section][key] == value for section, key, value in settings)
+    ]
+    return config.tuned.get(max(fitting, key=lambda one: one[0])[1]) if fitting else None

@@ -20,7 +20,7 @@ from .cells import Cell
 from .clock import StageClock
 from .folder import check_same
 from .grid import Row, grid_cells, grid_rows
-from .interest_sets import InterestSets, Workshop, interest_sets, method_interests
+from .interest_sets import InterestSets, Workshop, interest_sets, method_interests, planned_sets
 from .parts import Choice
 
 
@@ -48,7 +48,7 @@ class Order:
 
     @property
     def plan_only(self) -> bool:
-        """Whether nothing is to be trained, nor anybody asked who is not needed for the plan."""
+        """Whether no cell is to be trained, and no interests but the method's to be inferred."""
         return self.budget == 0
 
 
@@ -154,9 +154,11 @@ def _interest_sets(order: Order, choice: Choice, now: Choice, shop: Workshop, cl
     with clock.stage("infer interests", done=shop.model is None or at_hand):
         method = method_interests(shop, order.interests)
     known = dict.fromkeys(one.interests for one in choice.conditions if one.interests not in ("none", "method"))
-    if order.plan_only:  # other exemplars' interests make a cell no longer than the method's
-        return InterestSets(method, dict.fromkeys(known if shop.model else (), method[0]))
+    if order.plan_only:
+        return planned_sets(shop, method, list(known))
     sources = [one for one in known if one in wanted or (shop.folder / one).exists()]
+    if not sources:
+        return InterestSets(method, {})
     with clock.stage("infer interests of other exemplars", done=all((shop.folder / one).exists() for one in sources)):
         return interest_sets(shop, method, sources)
 

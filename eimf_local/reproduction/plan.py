@@ -2,7 +2,7 @@
 
 A cell's minutes come from finished cells of the same condition; else from finished cells that train the same kind of
 step, or a calibration of 40 steps, times the steps that finished cells took on average (all of ``train.max_steps``
-where there are none: then it is the most that it can take).
+where there are none: then it is the most that it can take). Closed forms are reckoned from the number of items.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from .cells import Cell, train_cell
 
 CALIBRATION = "calibration.json"
 CALIBRATION_STEPS = 40
-_EASE_SECONDS, _EASE_ITEMS = 40.0, 12_000  # to invert a matrix of so many items squared: the dearest closed form
+_EASE_SECONDS, _EASE_ITEMS = 40.0, 12_000  # to invert a matrix of so many items squared
+_COUNTING_SECONDS = 10.0  # of the other closed forms
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def _estimates(
 def _unseen(cell: Cell, done: Sequence[tuple[float, int]], costs: _Costs, n_items: int) -> float:
     """Seconds of a cell of a condition without a finished one."""
     if not backbone_kind(cell.config.model.backbone).trainable:
-        return 1 + _EASE_SECONDS * (n_items / _EASE_ITEMS) ** 3
+        cubic = _EASE_SECONDS * (n_items / _EASE_ITEMS) ** 3
+        return cubic if cell.config.model.backbone == "ease" else _COUNTING_SECONDS
     train = cell.config.train
     steps = [count for _, count in done if count]
     expected = min(fmean(steps), train.max_steps) if steps else train.max_steps

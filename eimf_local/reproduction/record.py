@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import digest_of
+from ..artifacts import RECORD, digest_of
 from ..config import Config
 from ..esim.interests import path_counts
 from ..stages.datasets import OpenDataset, dataset_name
@@ -20,7 +20,8 @@ from .interest_sets import InterestSets, users_of
 from .parts import Choice
 
 _EXAMPLES = 3
-_OUTDATED = "what is there was made from other interests, data or settings; not chosen this time"
+_OUTDATED = "what is there is damaged, or of other interests, data or settings; not chosen this time"
+_WITHOUT = "its interests were not given this time"
 
 
 def dataset_record(dataset: OpenDataset) -> dict[str, Any]:
@@ -100,19 +101,21 @@ def not_run_record(
     seeds: Sequence[int],
     failures: Mapping[tuple[str, int], str],
     reasons: Mapping[str, str],
+    impossible: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """Every condition with seeds that have neither a finished nor a failed run, and why.
 
-    ``finished``: seeds of finished runs by row; ``reasons``: by the condition's name.
+    ``finished``: seeds of finished runs, and ``reasons``, by the row's name; ``impossible``: by the condition's.
     """
     found = []
     for condition in conditions:
         mine = [(row.name, row.label) for row in rows if row.condition.name == condition.name]
+        unchosen = "not chosen" if mine or condition.interests == "none" else _WITHOUT
         for name, label in mine or [(condition.name, condition.label)]:
             left = [seed for seed in seeds if seed not in finished.get(name, ()) and (name, seed) not in failures]
             if left:
-                there = any((out / run_path(name, seed)).exists() for seed in left)
-                reason = reasons.get(condition.name, _OUTDATED if there else "not chosen")
+                there = mine and any((out / run_path(name, seed) / RECORD).is_file() for seed in left)
+                reason = impossible.get(condition.name) or reasons.get(name) or (_OUTDATED if there else unchosen)
                 found.append({"name": condition.name, "label": label, "seeds": left, "reason": reason})
     return found
 

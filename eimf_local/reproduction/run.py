@@ -43,7 +43,8 @@ def reproduce(order: Order, reporter: Reporter) -> Path | None:
     """Run what is missing of the grid and write the report; returns the path of report.html.
 
     With ``order.trials`` the search is run instead; returns the path of the preset that it wrote. With a budget of 0
-    the plan is told, nothing is trained, no report written, and None returned.
+    the plan is told, no cell trained, no report written, and None returned; for the plan the method's interests are
+    inferred, and a few steps timed.
     Raises :class:`TrainingError` after the report is written where cells failed, naming them.
     """
     begun = time.monotonic()
@@ -87,8 +88,7 @@ def _search(ground: Ground, deadline: float | None, reporter: Reporter) -> Path:
 def _grid(ground: Ground, clock: StageClock, deadline: float | None, reporter: Reporter) -> Path:
     order = ground.order
     cells = ground.cells()
-    with clock.stage("judge interests", done=(order.out / "grid.json").exists()):
-        judged = _judged(ground)
+    judged = _judged(ground, clock)
     study = _case_study(ground, clock, reporter)
     with clock.stage("train and evaluate", done=all(cell.out.exists() for cell in cells)):
         fates = _train(ground, cells, "train and evaluate", deadline, reporter)
@@ -104,23 +104,24 @@ def _grid(ground: Ground, clock: StageClock, deadline: float | None, reporter: R
     return order.out / "report.html"
 
 
-def _judged(ground: Ground) -> list[dict[str, Any]]:
+def _judged(ground: Ground, clock: StageClock) -> list[dict[str, Any]]:
     """The record of every set of interests that the report shows."""
     truth, order = _truth(ground.order), ground.order
     shown = [*ground.sets.method, *(ground.sets.others[name] for name in JUDGED if name in ground.sets.others)]
-    if ground.item_text is None:
+    if ground.item_text is None or not shown:
         return []
-    return [
-        record.interests_record(
-            interests,
-            ground.dataset,
-            judge_interests(ground.dataset, interests, ground.item_text, ground.encoder, order.config, truth=truth),
-            truth,
-            out=order.out,
-            config=order.config,
-        )
-        for interests in shown
-    ]
+    with clock.stage("judge interests", done=(order.out / "grid.json").exists()):
+        return [
+            record.interests_record(
+                interests,
+                ground.dataset,
+                judge_interests(ground.dataset, interests, ground.item_text, ground.encoder, order.config, truth=truth),
+                truth,
+                out=order.out,
+                config=order.config,
+            )
+            for interests in shown
+        ]
 
 
 def _truth(order: Order) -> dict[str, list[str]] | None:
@@ -194,7 +195,10 @@ def _record(
 ) -> dict[str, Any]:
     """grid.json."""
     order, seeds = ground.order, ground.seeds
-    failures, finished = fates.failures, ground.finished()
+    failures = fates.failures
+    finished = {
+        name: [seed for seed in seeds if (name, seed) not in failures] for name, seeds in ground.finished().items()
+    }
     digest = ground.dataset.artifact.fingerprint
     impossible = record.missing_reasons(ground.choice.conditions, ground.sets, titles=ground.item_text is not None)
     return {
@@ -224,7 +228,8 @@ def _record(
             ground.rows,
             finished,
             out=order.out,
-            reasons={**fates.reasons, **impossible},
+            reasons=fates.reasons,
+            impossible=impossible,
             seeds=seeds,
             failures=failures,
         ),

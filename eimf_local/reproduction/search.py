@@ -66,16 +66,15 @@ def trials_of(cells: Sequence[Cell], rows: Sequence[Row], *, trials: int, out: P
 
 
 def best_of(trials: Sequence[Trial], fingerprint: str, name: str) -> dict[str, TunedConfig]:
-    """By model the setting with the highest Recall@50 of the validation users, over the trials that finished.
+    """By model the setting with the highest Recall@50 of the validation users, over ``trials``, which have finished.
 
     ``fingerprint`` and ``name``: of the data set they were made on. Ties: the earlier trial.
     """
     results: dict[str, list[tuple[float, Setting]]] = {}
     for trial in trials:
-        if trial.cell.out.is_dir():
-            stored = load(trial.cell.out, "run").file("metrics.json")
-            valid = float(json.loads(stored.read_text("utf-8"))["valid"][CRITERION])
-            results.setdefault(trial.model, []).append((valid, trial.setting))
+        stored = load(trial.cell.out, "run").file("metrics.json")
+        valid = float(json.loads(stored.read_text("utf-8"))["valid"][CRITERION])
+        results.setdefault(trial.model, []).append((valid, trial.setting))
     tuned = {}
     for model, tried in results.items():
         valid, setting = max(tried, key=lambda one: one[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,7 @@ from ..artifacts import (
     holds_another,
     is_current,
     sha256_file,
-    storage_errors,
     unfinished_work,
-    work_folder,
     write,
 )
 from ..config import Config
@@ -72,10 +69,7 @@ def infer(
     check_output(out, "interests")
     settings = _inference_settings(config, encoder, model, users, len(dataset.split.train_users))
     inputs = {"dataset": dataset.artifact.fingerprint}
-    if restart:
-        with storage_errors(out):
-            shutil.rmtree(work_folder(out), ignore_errors=True)
-    elif is_current(out, "interests", settings, inputs):
+    if not restart and is_current(out, "interests", settings, inputs):
         reporter.say(f"{out} is up to date")
         return open_interests(out, dataset, config, encoder)
     if holds_another(out):
@@ -89,7 +83,7 @@ def infer(
     identity = inference_identity(
         model.sha256, schema=interests_schema(config.llm.max_interests), **config.llm.model_dump(exclude=_SPEED)
     )
-    with unfinished_work(out, identity) as work:
+    with unfinished_work(out, identity, restart=restart) as work:
         answered = _answered(known, settings)
         asked = [prompt for prompt in prompts if prompt.user not in answered]
         seconds: dict[str, float] = {}

@@ -126,7 +126,7 @@ def pin(model: Path, folder: Path) -> Path:
     _, mark, upstream = (manifest.read_text("utf-8") if manifest.exists() else "").partition("\n# Not shipped:")
     try:
         reader = gguf.GGUFReader(model)
-    except ValueError as error:
+    except (ValueError, IndexError) as error:  # the latter of a file that ends early
         raise ValueError(f"{model} is no GGUF ({error}); give a file that this builder wrote") from None
     if missing := {"qwen2.context_length", "general.description"} - set(reader.fields):
         raise ValueError(f"{model} does not say its {min(missing)}; give a file that this builder wrote")
@@ -148,6 +148,8 @@ description = {description}
 '''
     tomllib.loads(text)  # a description that would break the TOML fails here
     if model.resolve() != shipped.resolve():
-        shutil.copyfile(model, shipped)
+        partial = shipped.with_name(f".{shipped.name}.partial")
+        shutil.copyfile(model, partial)
+        partial.replace(shipped)
     write_text(manifest, text + mark + upstream)
     return shipped

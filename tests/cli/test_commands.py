@@ -338,7 +338,7 @@ def test_train_takes_the_settings_that_a_search_found_and_says_so(small_dataset:
     words = ["--dataset", small_dataset, "--out", tmp_path / "r", "--preset", preset, *QUICK]
     result = run("train", *words, "--set", "model.item_std=0.05")
     assert result.exit_code == 0, result.output
-    assert "settings that the preset's search found: train.learning_rate=0.003" in result.stderr
+    assert "settings that a search found: train.learning_rate=0.003\n" in result.stderr
     made = json.loads((tmp_path / "r" / "artifact.json").read_text())["config"]
     assert made["train"]["learning_rate"] == 0.003
     assert made["model"]["item_std"] == 0.05  # what is said now counts more

@@ -102,6 +102,13 @@ def test_a_file_of_another_builder_is_not_pinned(tmp_path: Path) -> None:
     assert not (tmp_path / "bundled" / "manifest.toml").exists()
 
 
+def test_a_file_that_ends_early_is_not_pinned(toy_folder: Path, tmp_path: Path) -> None:
+    for length in (0, 3, 100, 5000):
+        (tmp_path / NAME).write_bytes((toy_folder / NAME).read_bytes()[:length])
+        with pytest.raises(ValueError, match="is no GGUF"):
+            pin(tmp_path / NAME, tmp_path / "bundled")
+
+
 def test_the_description_names_the_shops_whose_titles_were_read(
     toy_folder: Path, lessons: Lessons, tmp_path: Path
 ) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from eimf_local.config import build_config, load_config
+from eimf_local.config import TunedConfig, build_config, load_config
 from eimf_local.evaluation.paper import DATASETS, paper_model, paper_models
 from eimf_local.ibim.registry import BACKBONES
-from eimf_local.reproduction.conditions import CONDITIONS
+from eimf_local.reproduction.conditions import CONDITIONS, searched
 
 
 @pytest.mark.parametrize("name", sorted(CONDITIONS))
@@ -65,3 +67,28 @@ def test_a_condition_takes_the_searched_settings_of_its_model() -> None:
     assert applied["text-init-eimf"].loss.hard_negative_beta == 1
     assert applied["gamma-0.05"].objective.gamma == 0.05
     assert applied["gamma-0.05"].loss.hard_negative_beta == 1
+
+
+def test_searched_settings_are_those_of_the_very_model() -> None:
+    tuned = {
+        name: TunedConfig(trials=8, recall_50=0.1, settings={"train.learning_rate": rate})
+        for name, rate in {
+            "sasrec": 1e-3,
+            "sasrec-full": 2e-3,
+            "llm2bert4rec": 3e-3,
+            "eimf": 4e-3,
+            "remi": 5e-3,
+        }.items()
+    }
+
+    def rate(*settings: str, semantic: bool = False) -> Any:
+        found = searched(load_config(None, settings).model_copy(update={"tuned": tuned}), semantic=semantic)
+        return found and found.settings["train.learning_rate"]
+
+    assert rate("model.backbone=sasrec") == 1e-3
+    assert rate("model.backbone=sasrec", "loss.kind=full") == 2e-3
+    assert rate("model.backbone=bert4rec") is None
+    assert rate("model.backbone=bert4rec", "model.item_init=text") == 3e-3
+    assert rate(semantic=True) == 4e-3
+    assert rate() == 5e-3
+    assert rate("model.backbone=gru4rec", semantic=True) is None

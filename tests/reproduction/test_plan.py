@@ -63,7 +63,12 @@ def test_steps_are_those_that_finished_cells_took(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(module, "calibrate", lambda one: StepCost(0.1, 0.0, 0.0))
     cells = [cell(tmp_path, "remi", 0), cell(tmp_path, "mind", 0), cell(tmp_path, "pop", 0)]
     plan = planned(cells, [finish(cells[0], seconds=1, steps=300)], tmp_path, budget=1e6)
-    assert [one.seconds for one in plan.chosen] == pytest.approx([0, 30, 41])  # a matrix of 12,000 squared is inverted
+    assert [one.seconds for one in plan.chosen] == pytest.approx([0, 30, 10])
+
+
+def test_of_the_closed_forms_ease_alone_grows_with_the_cube_of_the_items(tmp_path: Path) -> None:
+    cells = [cell(tmp_path, name, 0) for name in ("pop", "item-knn", "ease")]
+    assert [one.seconds for one in planned(cells, [], tmp_path, budget=1e6).chosen] == [10, 10, 40]
 
 
 def test_smaller_cells_fit_where_a_larger_one_does_not_and_workers_share_the_time(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_runs_of_other_interests_by_the_same_name_are_not_shown(
     left = {row["name"]: row for row in record["not_run"]}
     assert set(left) == {"eimf", "shuffled"}
     assert left["eimf"]["seeds"] == [0, 1]
-    assert left["eimf"]["reason"].startswith("what is there was made from other interests")
+    assert left["eimf"]["reason"].startswith("what is there is damaged, or of other interests")
 
 
 class Teller(Reporter):
@@ -266,6 +266,10 @@ def test_a_budget_of_zero_tells_the_plan_alone_and_asks_about_the_methods_exempl
     assert {path.name for path in (tmp_path / "g" / "interests").iterdir()} == {BUNDLED_MODEL}
     assert not (tmp_path / "g" / "runs").exists()
     assert not (tmp_path / "g" / "report.md").exists()
+    reproduce(replace(made, budget=None), Reporter())
+    again = Teller()
+    assert reproduce(made, again) is None
+    assert any(line.startswith("plan: 2 cells finished, 0 to train") for line in again.told)
 
 
 def pop_cells(dataset: Path, folder: Path, count: int) -> list[Cell]:

@@ -240,12 +240,15 @@ def test_another_artefact_or_the_users_files_are_never_replaced(
     assert (tmp_path / "thesis" / "x.tex").read_text() == "years"
 
 
-def test_unfinished_answers_of_another_model_are_kept(
-    dataset: OpenDataset, encoder: TextEncoder, tmp_path: Path
+@pytest.mark.parametrize("restart", [True, False])
+def test_unfinished_answers_of_another_model_and_the_users_files_are_kept(
+    restart: bool, dataset: OpenDataset, encoder: TextEncoder, tmp_path: Path
 ) -> None:
     other = work_folder(tmp_path / "i") / "0123456789ab" / "journal.jsonl"
     other.parent.mkdir(parents=True)
     other.write_text("answers of a night\n")
+    (work_folder(tmp_path / "i") / "notes.txt").write_text("mine")
     users = [dataset.data.users[int(dataset.split.train_users[0])]]
-    infer_again(dataset, encoder, tmp_path / "i", users=users)
+    infer_again(dataset, encoder, tmp_path / "i", users=users, restart=restart)
     assert other.read_text() == "answers of a night\n"
+    assert (work_folder(tmp_path / "i") / "notes.txt").read_text() == "mine"
