@@ -29,14 +29,22 @@ AUC_OF = {
 def summary(grid: GridRecord, results: Results) -> Iterator[Block]:
     """The answer first: method against backbone, and how much of the paper comes out."""
     yield Heading(2, "In short")
-    methods = [row.name for row in results.rows if row.group == "method"]
-    found = [one for one in results.comparisons if one.name in methods and one.metric in CONTROL_METRICS]
+    every = [row.name for row in results.rows if row.group == "method"]
+    # Of a second language model the method itself is told here; its rows on other backbones are in the tables.
+    methods = [name for name in every if "@" not in name or _form(name) == _form(every[0])]
+    told = [one for one in results.comparisons if one.name in methods and one.metric in CONTROL_METRICS]
+    found = [one for one in told if one.against in methods or one.against not in every]
     sentences = [words.compared(results, one) for one in found]
     kept = (words.shares(results, method, metric) for method in methods for metric in CONTROL_METRICS)
     sentences += [sentence for sentence in kept if sentence]
     sentences += [words.highest(results, CONTROL_METRICS), *words.collapsed(results, methods)]
     sentences += [*words.worse_than_titles(grid), *words.cut_off(results), words.reproduced(results)]
     yield Items([("", sentence) for sentence in sentences])
+
+
+def _form(name: str) -> str:
+    """The form of the method that a row is, whatever language model's interests it has."""
+    return name.partition("@")[0]
 
 
 def what_was_run(grid: GridRecord, results: Results) -> Iterator[Block]:
@@ -100,8 +108,8 @@ def _tested(cells: Row, results: Results, row: ResultRow, metric: str) -> Row:
         details, under = cells.details or blank, cells.under
         return replace(cells, cells=[*cells.cells, ""], details=[*details, ""], under=[*under, ""] if under else None)
     published = "" if found.paper_relative is None else f", paper {words.percent(found.paper_relative)}"
-    against = clean(results.row(found.against).label, 24)
-    told = f"{words.percent(found.relative)}{published}; p {words.p_value(found.p_holm)} on {against}"
+    against = clean(results.row(found.against).label, 32)
+    told = f"{words.percent(found.relative)}{published}; p {words.p_value(found.p_holm)} against {against}"
     return replace(
         cells,
         cells=[*cells.cells, f"{found.mean:+.4f}"],

@@ -79,14 +79,25 @@ def interests_record(
     }
 
 
-def parts_record(choice: Choice) -> list[dict[str, Any]]:
-    """The tables and figures of the report."""
+def parts_record(choice: Choice, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The tables and figures of the report.
+
+    A point of a figure that others are compared with is the row of the language model that inferred theirs.
+    """
+
+    def row_of(point: str, part: Sequence[str]) -> str:
+        against = (row.against for row in rows if row.condition.name in part and row.against)
+        return next((name for name in against if name.startswith(f"{point}@")), point)
+
     return [
         {
             "name": part.name,
             "title": part.title,
             "conditions": list(part.conditions),
-            "points": [{"label": point.label, "condition": point.condition} for point in part.points],
+            "points": [
+                {"label": point.label, "condition": row_of(point.condition, [one.condition for one in part.points])}
+                for point in part.points
+            ],
         }
         for part in choice.parts
     ]

@@ -222,7 +222,7 @@ def _record(
                 name: found.trials for name, found in order.config.tuned.items() if found.elsewhere(digest) is None
             },
         ),
-        "parts": record.parts_record(ground.choice),
+        "parts": record.parts_record(ground.choice, ground.rows),
         "not_run": record.not_run_record(
             ground.choice.conditions,
             ground.rows,

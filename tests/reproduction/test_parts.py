@@ -8,7 +8,9 @@ from eimf_local.config import load_config, preset_names
 from eimf_local.errors import ConfigError
 from eimf_local.evaluation.paper import paper_model, paper_models
 from eimf_local.reproduction.conditions import CONDITIONS
+from eimf_local.reproduction.grid import Row
 from eimf_local.reproduction.parts import PARTS, chosen, selected
+from eimf_local.reproduction.record import parts_record
 
 
 def test_parts_name_known_conditions_and_all_of_them() -> None:
@@ -73,3 +75,16 @@ def test_an_unknown_name_in_a_preset_is_refused_and_the_nearest_named(setting: s
 def test_presets_always_bring_the_controls(name: str) -> None:
     names = {condition.name for condition in chosen(load_config(name)).conditions}
     assert {"shuffled", "titles", "kmeans", "random", "gamma-zero", "item-text", "wide-init", "text-init"} <= names
+
+
+def test_a_figures_own_point_is_of_the_language_model_that_inferred_the_others() -> None:
+    choice = chosen(load_config("paper-office"))
+    rows = [
+        Row("eimf", "EIMF [large]", CONDITIONS["eimf"], None, "remi"),
+        Row("eimf@tiny", "EIMF [tiny]", CONDITIONS["eimf"], None, "remi"),
+        Row("fraction-80", "80 % [tiny]", CONDITIONS["fraction-80"], None, "eimf@tiny"),
+        Row("gamma-0.2", "gamma .2", CONDITIONS["gamma-0.2"], None, "eimf"),
+    ]
+    points = {part["name"]: [one["condition"] for one in part["points"]] for part in parts_record(choice, rows)}
+    assert points["fig5"][-1] == "eimf@tiny"
+    assert "eimf" in points["fig7"]
