@@ -111,7 +111,7 @@ def test_a_table_has_the_paired_test_the_papers_gain_and_a_mark_where_it_agrees(
     found = results.comparison("eimf", "remi", "Recall@20")
     assert f"{found.mean:+.4f} [{found.low:+.4f}, {found.high:+.4f}]" in text
     assert "paper +14.0%; p" in text
-    assert "on REMI |" in text
+    assert "against REMI |" in text
     for row in (results.row("remi"), results.row("eimf")):
         for metric in ("Recall@20", "HR@50"):
             inside = row.metrics[metric].covers(row.paper[metric])
