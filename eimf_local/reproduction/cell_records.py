@@ -3,7 +3,7 @@
 Some ten kilobytes a run, so that the cells of a long experiment can be kept under version control, and a grid goes on
 from them on another machine. What was restored cannot serve recommendations; everything else takes it for finished.
 Values of single users are float64: the rows that differ, and which of them each user has. They and the learning curve
-are compressed by LZMA, in base64.
+are compressed by LZMA, in base85.
 
 ``python -m eimf_local.reproduction.cell_records keep GRID CELLS`` and ``... restore CELLS GRID``
 """
@@ -30,6 +30,8 @@ from .folder import MADE_WITH, STAGES, claim
 _USERS = "users.json"
 _GRID = ("grid.json", "metrics.json", STAGES, MADE_WITH)  # of the grid: for the page of results, and to go on
 _KEPT = ("metrics.json", "timing.json")
+_TEXT = [{"id": lzma.FILTER_LZMA2, "preset": 9}]
+_NUMBERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 0, "lp": 3, "pb": 3}]  # of eight bytes
 
 
 def keep_cells(grid: Path, out: Path) -> int:
@@ -41,7 +43,7 @@ def keep_cells(grid: Path, out: Path) -> int:
     folders = [record.parent for record in sorted((grid / "runs").glob("*/seed-*/artifact.json"))]
     if not folders or not all((grid / name).exists() for name in _GRID):
         raise InputError(f"{grid} is no finished grid", hint="give a folder that 'eimf-local reproduce' reported on")
-    users = json.loads((out / _USERS).read_text("utf-8")) if (out / _USERS).exists() else None
+    users = _read(out / _USERS) if (out / _USERS).exists() else None
     for folder in folders:
         run = load(folder, "run")
         table = pl.read_parquet(run.file("per_user.parquet"))
@@ -50,10 +52,10 @@ def keep_cells(grid: Path, out: Path) -> int:
             raise ArtifactError(f"{folder} ranks for other users than the runs kept in {out}", hint="keep grids apart")
         if users is None:
             users = mine
-            write_json(_made(out) / _USERS, users)
-        write_json(_made(out / folder.parent.name) / f"{folder.name}.json", _cell(run, table.drop("user")))
+            _write(_made(out) / _USERS, users)
+        _write(_made(out / folder.parent.name) / f"{folder.name}.json", _cell(run, table.drop("user")))
     for name in _GRID:
-        write_text(out / name, (grid / name).read_text("utf-8"))
+        _write(out / name, _read(grid / name))
     return len(folders)
 
 
@@ -69,11 +71,11 @@ def restore_cells(cells: Path, grid: Path) -> int:
     claim(grid)
     with locked(grid, grid):
         made_with = grid / MADE_WITH
-        if made_with.exists() and made_with.read_bytes() != (cells / MADE_WITH).read_bytes():
+        if made_with.exists() and _read(made_with) != _read(cells / MADE_WITH):
             raise ArtifactError(f"{grid} is a grid of another configuration than {cells}", hint="give another folder")
         for name in (STAGES, MADE_WITH):  # first: a folder without them is taken for somebody else's
             if not (grid / name).exists():
-                write_text(grid / name, (cells / name).read_text("utf-8"))
+                write_json(grid / name, _read(cells / name))
         new = [path for path in kept if not _run_folder(grid, path).exists()]
         for path in new:
             _restore(path, _run_folder(grid, path))
@@ -86,7 +88,7 @@ def _run_folder(grid: Path, cell: Path) -> Path:
 
 def _restore(path: Path, out: Path) -> None:
     try:
-        cell, users = (json.loads(file.read_text("utf-8")) for file in (path, path.parents[1] / _USERS))
+        cell, users = _read(path), _read(path.parents[1] / _USERS)
         if cell["schema"] != SCHEMA_VERSION:
             raise ArtifactError(f"{path} was kept by another version", hint="run this cell again")
         versions = {key: cell[key] for key in ("version", "packages")}
@@ -106,11 +108,11 @@ def _cell(run: Artifact, values: pl.DataFrame) -> dict[str, Any]:
         "version": run.version,
         "packages": run.packages,
         **kept,
-        "curve": _packed("".join(map(_line, _rounded(run.file("curves.jsonl").read_text("utf-8")))).encode()),
+        "curve": _packed("".join(map(_line, _rounded(run.file("curves.jsonl").read_text("utf-8")))).encode(), _TEXT),
         "per_user": {
             "columns": values.columns,
-            "rows": _packed(rows.T.astype("<f8").tobytes()),
-            "row_of_user": _packed(row_of_user.astype("<u4").tobytes()),
+            "rows": _packed(rows.T.astype("<f8").tobytes(), _NUMBERS),
+            "row_of_user": _packed(row_of_user.astype("<u4").tobytes(), _TEXT),
         },
     }
 
@@ -129,12 +131,20 @@ def _table(packed: dict[str, Any], users: list[str]) -> pl.DataFrame:
     return pl.DataFrame({"user": users, **dict(zip(columns, values, strict=True))})
 
 
-def _packed(data: bytes) -> str:
-    return base64.b64encode(lzma.compress(data, preset=9)).decode()
+def _packed(data: bytes, filters: list[dict[str, int]]) -> str:
+    return base64.b85encode(lzma.compress(data, check=lzma.CHECK_CRC32, filters=filters)).decode()
 
 
 def _unpacked(text: str) -> bytes:
-    return lzma.decompress(base64.b64decode(text))
+    return lzma.decompress(base64.b85decode(text))
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))
+
+
+def _write(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n")
 
 
 def _line(point: dict[str, Any]) -> str:
