@@ -195,7 +195,7 @@ def test_global_time_equals_reference_and_never_looks_ahead(seed: int) -> None:
 
 @pytest.mark.parametrize("times", [None, [[NO_TIME] * 10] * 10])
 def test_when_there_are_no_times_error_says_what_to_do(times: list[list[int]] | None) -> None:
-    with pytest.raises(InputError, match=r"no timestamps.*timestamp column, or use protocol user-split"):
+    with pytest.raises(InputError, match=r"no timestamps.*column named timestamp, or use protocol user-split"):
         make_split(dataset_of([10] * 10, times), protocol="global-time", seed=0)
 
 
