@@ -103,7 +103,7 @@ def main() -> int:
     action.add_argument(
         "--pin", type=Path, help="copy this GGUF into the package and write its digest into the manifest"
     )
-    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--steps", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--titles", type=Path, action="append", default=[], help="folder of a shop with items.tsv.gz; may be repeated"

@@ -134,7 +134,7 @@ class UserWriter:
     def _invented(self, titles: int) -> tuple[dict[str, Shown], list[Foreign]]:
         """Titles by the taxonomy, oldest first, and the foreign interests that some of them show."""
         departments = self._departments(titles)
-        foreign = [self._foreign(departments) for _ in range(int(self._rng.choice([0, 1, 2], p=[0.65, 0.2, 0.15])))]
+        foreign = [self._foreign(departments) for _ in range(int(self._rng.choice([0, 1, 2], p=[0.5, 0.25, 0.25])))]
         draw = self._browsing if self._titles.chance(0.45) else self._focused
         owners = draw(titles, departments, foreign)
         shop = _Shop(

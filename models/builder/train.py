@@ -145,7 +145,7 @@ class Trainer:
         self.step = 0
         self._batches = BatchSource(lessons, settings)
         self._titles_digest = lessons.titles_digest()
-        self._optimizer = _optimizer(self.network, self.heads, settings)
+        self._optimizers = _optimizers(self.network, self.heads, settings)
 
     def run(self, *, folder: Path, progress: Progress, until: int | None = None, save_every: int = 200) -> None:
         """Train up to step ``until`` (default: the last), saving a checkpoint into ``folder`` every ``save_every``."""
@@ -168,9 +168,10 @@ class Trainer:
 
     def _advance(self, batch: Batch) -> tuple[float, float, float]:
         rate = learning_rate_at(self.step, self.settings)
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
-        self._optimizer.zero_grad()
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bfloat16):
             states = self.network.states(batch.tokens)
         middle, last = (each.float().flatten(0, 1) for each in states)  # [B T, d]
@@ -180,7 +181,8 @@ class Trainer:
         loss = answer + self.settings.reading_weight * reading + self.settings.choosing_weight * choosing
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         self.step += 1
         return float(answer.detach()), float(reading.detach()), float(choosing.detach())
 
@@ -189,8 +191,9 @@ class Trainer:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"heads.{name}": value for name, value in self.heads.state_dict().items()}
-        for key, state in self._optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{key}.{name}": value for name, value in state.items()}
+        for number, optimizer in enumerate(self._optimizers):
+            for key, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"optimizer.{number}.{key}.{name}": value for name, value in state.items()}
         meta = {"step": self.step, **self._made_with()}
         save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "checkpoint.partial", _as_metadata(meta))
         (folder / "checkpoint.partial").replace(folder / "checkpoint.safetensors")
@@ -209,9 +212,10 @@ class Trainer:
         tensors = load_file(path)
         self.network.load_state_dict(_under(tensors, "network."))
         self.heads.load_state_dict(_under(tensors, "heads."))
-        restored = self._optimizer.state_dict()
-        restored["state"] = _nested(_under(tensors, "optimizer."))
-        self._optimizer.load_state_dict(restored)
+        for number, optimizer in enumerate(self._optimizers):
+            restored = optimizer.state_dict()
+            restored["state"] = _nested(_under(tensors, f"optimizer.{number}."))
+            optimizer.load_state_dict(restored)
         self.step = int(meta["step"])
         return True
 
@@ -339,13 +343,16 @@ def learning_rate_at(step: int, settings: TrainSettings) -> float:
     return settings.learning_rate * warm * (0.01 + 0.99 * fall)
 
 
-def _optimizer(network: Network, heads: Heads, settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW; only the blocks' matrices decay."""
+def _optimizers(network: Network, heads: Heads, settings: TrainSettings) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the blocks' matrices (steps of the size that AdamW's would have), AdamW for all else, without decay."""
     matrices = [parameter for parameter in network.blocks.parameters() if parameter.ndim == 2]
     chosen = {id(parameter) for parameter in matrices}
     others = [p for module in (network, heads) for p in module.parameters() if id(p) not in chosen]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98), fused=True)
+    rate = settings.learning_rate
+    return (
+        torch.optim.Muon(matrices, lr=rate, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True),
+    )
 
 
 def _as_metadata(meta: dict[str, Any]) -> dict[str, str]:
