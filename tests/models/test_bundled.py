@@ -83,7 +83,7 @@ def test_it_recovers_some_interests_that_it_was_taught(
     train_users = make_split(demo.dataset).train_users
     names = [demo.true_interests[demo.dataset.users[int(user)]] for user in train_users]
     truths, answers = _truths(users, names, encoder), embedded(replies.phrases, encoder)
-    assert recovery_of(answers, truths, held_out=False, shown_only=True).f1 > 0.2  # .38 on the whole demo shop
+    assert recovery_of(answers, truths, held_out=False, shown_only=True).f1 > 0.3  # .43 on the whole demo shop
 
 
 def test_what_cannot_be_measured_is_one_line(
