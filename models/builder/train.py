@@ -201,14 +201,16 @@ class Trainer:
     def load(self, folder: Path) -> bool:
         """Continue from ``folder``'s checkpoint; False where there is none. Raises ValueError for other settings.
 
-        Other titles count as other settings.
+        Other titles and other optimizers count as other settings.
         """
         path = folder / "checkpoint.safetensors"
         if not path.is_file():
             return False
         meta = read_metadata(path)
         if any(meta.get(name) != value for name, value in self._made_with().items()):
-            raise ValueError(f"{path} was trained with other settings or titles; give another folder or delete it")
+            raise ValueError(
+                f"{path}: trained with other settings, titles or optimizers; give another folder or delete it"
+            )
         tensors = load_file(path)
         self.network.load_state_dict(_under(tensors, "network."))
         self.heads.load_state_dict(_under(tensors, "heads."))
@@ -220,7 +222,12 @@ class Trainer:
         return True
 
     def _made_with(self) -> dict[str, Any]:
-        return {"settings": asdict(self.settings), "config": asdict(self.network.config), "titles": self._titles_digest}
+        return {
+            "settings": asdict(self.settings),
+            "config": asdict(self.network.config),
+            "titles": self._titles_digest,
+            "optimizers": [type(optimizer).__name__ for optimizer in self._optimizers],
+        }
 
 
 class BatchSource:

@@ -52,8 +52,16 @@ def test_other_titles_are_refused(lessons: Lessons, tmp_path: Path) -> None:
     begun = trainer(lessons)
     begun.run(folder=tmp_path, progress=lambda _: None, until=1)
     shop = Shop((0,), np.array([0]), np.array([1]), ((ShopTitle("Zorvex Gel Pens", 0, "zorvex"),),))
-    with pytest.raises(ValueError, match="other settings or titles"):
+    with pytest.raises(ValueError, match="other settings, titles"):
         trainer(replace(lessons, shops=(shop,))).load(tmp_path)
+
+
+def test_other_optimizers_are_refused(lessons: Lessons, tmp_path: Path) -> None:
+    begun, resumed = trainer(lessons), trainer(lessons)
+    begun._optimizers = begun._optimizers[1:]
+    begun.run(folder=tmp_path, progress=lambda _: None, until=1)
+    with pytest.raises(ValueError, match="optimizers; give another folder"):
+        resumed.load(tmp_path)
 
 
 def test_without_a_checkpoint_nothing_is_loaded(lessons: Lessons, tmp_path: Path) -> None:
