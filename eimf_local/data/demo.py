@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ..artifacts import storage_errors
+from ..disk import storage_errors
 from ..errors import ConfigError
 from .dataset import Dataset
 from .demo_titles import Product, compose_products

@@ -11,7 +11,7 @@ import polars as pl
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from ..artifacts import write_json, write_text
+from ..disk import write_json, write_text
 from ..errors import ArtifactError, InputError
 from .dataset import Dataset
 

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import storage_errors
+from ..disk import storage_errors
 
 
 class Journal:

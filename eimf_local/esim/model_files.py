@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..artifacts import sha256_file, storage_errors, write_json
+from ..artifacts import sha256_file
+from ..disk import storage_errors, write_json
 from ..errors import ModelFileError
 
 if TYPE_CHECKING:

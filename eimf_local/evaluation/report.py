@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ..artifacts import write_json, write_text
+from ..disk import write_json, write_text
 from ..errors import ArtifactError
 from . import (
     paper,

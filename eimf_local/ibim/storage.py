@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ..artifacts import storage_errors, write_json
+from ..disk import storage_errors, write_json
 from ..errors import ArtifactError, EimfError
 from .backbone import Backbone
 from .registry import build_backbone

@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ..artifacts import SCHEMA_VERSION, Artifact, load, locked, write, write_json, write_text
+from ..artifacts import SCHEMA_VERSION, Artifact, load, write
+from ..disk import locked, write_json, write_text
 from ..errors import ArtifactError, EimfError, InputError
 from .folder import MADE_WITH, STAGES, claim
 

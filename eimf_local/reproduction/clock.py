@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import write_json
+from ..disk import write_json
 
 
 class StageClock:

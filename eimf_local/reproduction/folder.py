@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import storage_errors, write_json
 from ..config import Config
+from ..disk import storage_errors, write_json
 from ..errors import ArtifactError
 
 STAGES = "stages.json"  # seconds per stage; its presence marks a folder as a grid's

@@ -18,8 +18,8 @@ from math import inf
 from pathlib import Path
 from statistics import fmean
 
-from ..artifacts import write_json
 from ..config import build_config
+from ..disk import write_json
 from ..errors import EimfError
 from ..ibim.registry import backbone_kind
 from ..progress import Reporter

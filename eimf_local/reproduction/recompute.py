@@ -18,8 +18,9 @@ from typing import Any
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from ..artifacts import Artifact, find_records, read_record, sha256_file, storage_errors
+from ..artifacts import Artifact, find_records, read_record, sha256_file
 from ..config import Config, build_config
+from ..disk import storage_errors
 from ..errors import ArtifactError, EimfError
 from ..esim.encoder import TextEncoder
 from ..esim.interests import InterestRecord, from_jsonl

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..artifacts import locked, write_json, write_text
 from ..data.storage import TRUE_INTERESTS, load_true_interests
+from ..disk import locked, write_json, write_text
 from ..errors import EimfError, TrainingError
 from ..evaluation.report import write_report
 from ..progress import Reporter

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from ..artifacts import Artifact, is_current, load, storage_errors, unfinished_work, write
+from ..artifacts import Artifact, is_current, load, write
 from ..config import Config
 from ..data.dataset import Dataset, Float32, Split
 from ..data.prepare import prepare
 from ..data.splits import make_split
 from ..data.storage import load_dataset, save_dataset
+from ..disk import storage_errors, unfinished_work
 from ..errors import InputError
 from ..esim.encoder import TextEncoder, item_embeddings
 from ..progress import Reporter

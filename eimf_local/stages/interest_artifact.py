@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 from safetensors.numpy import load_file, save_file
 
-from ..artifacts import TIMING, Artifact, load, storage_errors, write_json, write_text
+from ..artifacts import TIMING, Artifact, load
 from ..config import Config
 from ..data.dataset import Bool, Float32, Int64
+from ..disk import storage_errors, write_json, write_text
 from ..errors import ArtifactError
 from ..esim.encoder import TextEncoder
 from ..esim.exemplars import Exemplars

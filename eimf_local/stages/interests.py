@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..artifacts import (
-    check_output,
-    holds_another,
-    is_current,
-    sha256_file,
-    unfinished_work,
-    write,
-)
+from ..artifacts import check_output, holds_another, is_current, sha256_file, write
 from ..config import Config
 from ..data.dataset import Float32, Int64
+from ..disk import unfinished_work
 from ..errors import InputError
 from ..esim.encoder import TextEncoder, user_embeddings, user_texts
 from ..esim.exemplars import Exemplars, assign_to, choose_exemplars

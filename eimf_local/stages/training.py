@@ -10,21 +10,10 @@ from typing import Any, NamedTuple
 import polars as pl
 import torch
 
-from ..artifacts import (
-    TIMING,
-    Artifact,
-    digest_of,
-    holds_another,
-    is_current,
-    load,
-    storage_errors,
-    unfinished_work,
-    write,
-    write_json,
-    write_text,
-)
+from ..artifacts import TIMING, Artifact, digest_of, holds_another, is_current, load, write
 from ..config import Config
 from ..data.dataset import EvaluationUsers, Float32
+from ..disk import storage_errors, unfinished_work, write_json, write_text
 from ..errors import ArtifactError, ConfigError
 from ..esim.encoder import TextEncoder
 from ..evaluation.metrics import CUTOFFS, per_user

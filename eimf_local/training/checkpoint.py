@@ -19,7 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..artifacts import sha256_file, storage_errors, write_json
+from ..artifacts import sha256_file
+from ..disk import storage_errors, write_json
 from ..errors import ArtifactError
 
 SCHEMA_VERSION = 1

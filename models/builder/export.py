@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from eimf_local.artifacts import write_text
+from eimf_local.disk import write_text
 
 from .network import Network
 from .tokenizer import END_OF_TEXT, TURN_END, Vocabulary, vocabulary_of

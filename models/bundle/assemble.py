@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from eimf_local.artifacts import storage_errors
+from eimf_local.disk import storage_errors
 from eimf_local.errors import EimfError
 from eimf_local.esim.encoder import DEFAULT_ENCODER, DEFAULT_WEIGHTS_SHA256
 

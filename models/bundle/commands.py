@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from eimf_local.artifacts import storage_errors
+from eimf_local.disk import storage_errors
 from eimf_local.errors import InputError
 
 

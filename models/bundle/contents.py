@@ -9,7 +9,8 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from eimf_local.artifacts import sha256_file, storage_errors
+from eimf_local.artifacts import sha256_file
+from eimf_local.disk import storage_errors
 from eimf_local.errors import InputError
 from eimf_local.esim.model_files import check_gguf_header
 

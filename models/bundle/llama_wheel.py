@@ -11,7 +11,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from eimf_local.artifacts import digest_of, storage_errors
+from eimf_local.artifacts import digest_of
+from eimf_local.disk import storage_errors
 from eimf_local.errors import InputError
 
 from .commands import Commands

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from eimf_local.artifacts import Artifact, work_folder
+from eimf_local.artifacts import Artifact
 from eimf_local.config import load_config
 from eimf_local.data.demo import write_demo_source
+from eimf_local.disk import work_folder
 from eimf_local.errors import InputError
 from eimf_local.progress import Reporter
 from eimf_local.stages.datasets import prepare_dataset

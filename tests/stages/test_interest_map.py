@@ -9,8 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from eimf_local.artifacts import load, work_folder
+from eimf_local.artifacts import load
 from eimf_local.config import load_config
+from eimf_local.disk import work_folder
 from eimf_local.esim.encoder import TextEncoder, load_encoder
 from eimf_local.esim.model_files import BUNDLED_MODEL, resolve_model
 from eimf_local.progress import Reporter

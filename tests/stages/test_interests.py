@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from eimf_local.artifacts import work_folder
 from eimf_local.config import Config, load_config
+from eimf_local.disk import work_folder
 from eimf_local.errors import ArtifactError, InferenceError, InputError
 from eimf_local.esim.encoder import TextEncoder, load_encoder
 from eimf_local.esim.llm import LocalLLM

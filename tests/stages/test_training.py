@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 import torch
 
-from eimf_local.artifacts import load, work_folder
+from eimf_local.artifacts import load
 from eimf_local.config import Config, load_config
+from eimf_local.disk import work_folder
 from eimf_local.errors import ConfigError, InputError
 from eimf_local.esim.encoder import TextEncoder, load_encoder
 from eimf_local.ibim.storage import load_model
