@@ -1,4 +1,4 @@
-"""A grid's folder: whose it is, and what it was made with; another configuration is refused."""
+"""A grid's folder: whose it is, and what it was made with; once something is trained, that stays so."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from ..errors import ArtifactError
 
 STAGES = "stages.json"  # seconds per stage; its presence marks a folder as a grid's
 MADE_WITH = "made-with.json"
+CALIBRATION = "calibration.json"  # what steps cost under these settings
 # Settings that change what is run, or how fast, but no result.
 _FREE = {"exemplars.memory_gb", "llm.threads", "llm.parallel", "llm.gpu_layers"}
+_TRAINED = ("runs", "search")  # where cells and trials go
 _SHOWN = 3
 
 
@@ -29,16 +31,17 @@ def claim(folder: Path) -> None:
 def check_same(folder: Path, config: Config, **inputs: str) -> None:
     """Record what the grid is made with; a grid made with something else is an :class:`ArtifactError` naming it.
 
-    ``inputs``: digests of the data set and the encoder. Which conditions and seeds are run is free.
+    Of a grid that was only planned, what it is made with may change. ``inputs``: digests of the data set and the
+    encoder. Which conditions and seeds are run is free.
     """
     path, wanted = folder / MADE_WITH, {**_flat(config), **inputs}
-    try:
-        stored = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        write_json(path, wanted)
+    stored = _stored(path)
+    if not path.exists() or not any((folder / name).exists() for name in _TRAINED):
+        if stored != wanted:
+            with storage_errors(folder):
+                (folder / CALIBRATION).unlink(missing_ok=True)
+            write_json(path, wanted)
         return
-    except (OSError, ValueError):
-        stored = None
     if not isinstance(stored, Mapping):
         raise ArtifactError(f"{path} is damaged", hint="delete it and run the same command again")
     # A setting that came with a later version is no difference.
@@ -48,6 +51,14 @@ def check_same(folder: Path, config: Config, **inputs: str) -> None:
             f"{folder} is a grid of another configuration: {_described(changed, stored, wanted)}",
             hint="choose another --out, or give the settings that it was made with",
         )
+
+
+def _stored(path: Path) -> Any:
+    """What the record says; None where there is none, or no JSON."""
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _result_of(key: str, value: Any) -> Any:

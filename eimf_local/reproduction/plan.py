@@ -25,8 +25,8 @@ from ..ibim.registry import backbone_kind
 from ..progress import Reporter
 from ..stages.training import training_seconds
 from .cells import Cell, train_cell
+from .folder import CALIBRATION
 
-CALIBRATION = "calibration.json"
 CALIBRATION_STEPS = 40
 _EASE_SECONDS, _EASE_ITEMS = 40.0, 12_000  # to invert a matrix of so many items squared
 _COUNTING_SECONDS = 10.0  # of the other closed forms

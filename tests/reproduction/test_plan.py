@@ -14,7 +14,8 @@ from eimf_local.progress import Reporter
 from eimf_local.reproduction import plan as module
 from eimf_local.reproduction.cells import Cell
 from eimf_local.reproduction.conditions import CONDITIONS
-from eimf_local.reproduction.plan import CALIBRATION, Plan, StepCost, calibrate, make_plan, remaining
+from eimf_local.reproduction.folder import CALIBRATION
+from eimf_local.reproduction.plan import Plan, StepCost, calibrate, make_plan, remaining
 
 MINUTE = 60.0
 
