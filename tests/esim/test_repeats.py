@@ -27,6 +27,11 @@ OPENING = '{"interests": ["'
         (OPENING + 'gel (fine) pens", "gel (bold) pens"', None),
         (OPENING + r'12\" pads", "12\" pads"', r"12\" pads"),
         ('{"a": "b", "b": "c", "d": "a"', None),  # keys are no items
+        (OPENING + 'pump pump Pump pump"', "pump pump Pump pump"),
+        (OPENING + 'pens", "breast pump pump pump pump pump p"', "breast pump pump pump pump pump p"),
+        (OPENING + 'Tora! Tora! Tora!"', None),
+        (OPENING + 'new york, new york, new york, new york"', None),
+        (OPENING + 'pump pumps pumping pump"', None),
     ],
 )
 def test_the_place_of_a_repeated_item(text: str, repeated: str | None) -> None:
@@ -38,3 +43,7 @@ def test_the_place_of_a_repeated_item(text: str, repeated: str | None) -> None:
 
 def test_what_is_said_twice_is_kept_once() -> None:
     assert distinct(["Gel pens (uni)", "paper", "gel pen", "gel pens (pilot)", "papers"]) == ["Gel pens (uni)", "paper"]
+
+
+def test_what_loops_is_not_kept() -> None:
+    assert distinct(["paper", "rot rot rot rot rotr", "pens"]) == ["paper", "pens"]
