@@ -52,7 +52,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def hold() -> Iterator[Callable[[Path], int]]:
     """Lets another process, whose number it returns, hold a folder's lock until the test ends."""
     code = (
-        "import sys; from pathlib import Path; from eimf_local.artifacts import locked\n"
+        "import sys; from pathlib import Path; from eimf_local.disk import locked\n"
         "with locked(Path(sys.argv[1]), Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     holders: list[subprocess.Popen[str]] = []
