@@ -36,7 +36,7 @@ class ResultRow:
 
     ``metrics`` is empty when no run has finished. ``best_step`` (None: not trained) and ``steps`` are means over runs;
     ``interests`` names the set of interests it was trained with; ``trials``: of the search for its
-    settings, None without one.
+    settings, None without one. ``guessing``: seeds whose training ended with the loss of guessing.
     """
 
     name: str
@@ -52,6 +52,7 @@ class ResultRow:
     steps: float
     n_parameters: int
     interest_cosine: float | None
+    guessing: list[int]
     trials: int | None = None
 
 
@@ -259,6 +260,7 @@ def _row(condition: Condition, by_name: dict[str, Condition], dataset: str | Non
         steps=float(np.mean([run.metrics.steps for run in runs])) if runs else 0.0,
         n_parameters=runs[0].metrics.n_parameters if runs else 0,
         interest_cosine=float(np.mean(cosines)) if cosines else None,
+        guessing=[run.seed for run in runs if run.metrics.stopped_by == "guessing"],
         trials=record.trials,
     )
 

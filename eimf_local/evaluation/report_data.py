@@ -232,7 +232,7 @@ class GridRecord:
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """A run's ``metrics.json``: means over test and valid users, and its steps (0: closed form).
+    """A run's ``metrics.json``: means over test and valid users, its steps (0: closed form), and why it ended.
 
     ``interest_cosine``: mean cosine between a test user's K interests; None for a single interest.
     """
@@ -241,6 +241,7 @@ class RunMetrics:
     valid: dict[str, float]
     best_step: int | None
     steps: int
+    stopped_by: str
     n_parameters: int
     interest_cosine: float | None = None
 

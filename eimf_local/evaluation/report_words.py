@@ -217,6 +217,17 @@ def cut_off(results: Results) -> list[str]:
     ]
 
 
+def unlearned(results: Results) -> list[str]:
+    """A sentence where training ended before it had learned anything."""
+    rows = [f"{row.label} (seed {', '.join(map(str, row.guessing))})" for row in results.rows if row.guessing]
+    if not rows:
+        return []
+    return [
+        f"Nothing learned: at the end of training the recommendation loss was still that of guessing in {', '.join(rows)}. "
+        "Their numbers say nothing of the model (model.item_std, train.max_steps)."
+    ]
+
+
 def provisional(grid: GridRecord) -> str:
     """The mark for results on too few seeds."""
     seeds = f"{len(grid.seeds)} training seed{'s' if len(grid.seeds) != 1 else ''}"

@@ -196,6 +196,11 @@ def _fit(
         identity=identity,
         callback=tell,
     )
+    if result.stopped_by == "guessing":
+        reporter.say(
+            f"nothing was learned in {result.steps} steps: the recommendation loss is still that of guessing; "
+            "raise model.item_std or train.max_steps"
+        )
     n_parameters = sum(parameter.numel() for parameter in backbone.parameters())
     return backbone.to("cpu"), result, n_parameters
 

@@ -25,9 +25,10 @@ from .sampling import Batch, BatchSampler, PackedSequences
 CRITERION = "Recall@50"
 DEFERRED_FROM = 100_000  # items from which a step over the rows it touches is quicker than one over all
 REPORT_EVERY = 20  # steps between progress reports, and between checks that the loss is finite
+GUESSING = 0.01  # relative distance from the loss of guessing within which nothing has been learned yet
 
 Validate = Callable[[Backbone], Mapping[str, float]]
-StoppedBy = Literal["patience", "max_steps", "closed form"]
+StoppedBy = Literal["patience", "max_steps", "guessing", "closed form"]
 
 
 class Progress(NamedTuple):
@@ -46,7 +47,8 @@ class Progress(NamedTuple):
 class TrainingResult:
     """How training went; the backbone carries the weights of ``best_step``.
 
-    ``best_valid``: the metrics there. ``steps``: steps taken. ``curves``: per evaluation point a dict of "step",
+    ``best_valid``: the metrics there. ``steps``: steps taken. ``stopped_by``: "guessing" where the recommendation loss
+    was still that of equal scores for all items after the last of ``max_steps``. ``curves``: per evaluation point a dict of "step",
     "seconds" (since the start, over all resumptions), "terms" (mean loss terms since the point before) and "valid".
     """
 
@@ -97,7 +99,9 @@ def fit(  # noqa: PLR0913  (keyword-only: the settings of TrainConfig by name)
             gradients; it must not depend on anything but the backbone.
         learning_rate, batch_size: Adam's, and B.
         max_steps, evaluate_every, patience: stop after so many steps, or after ``patience`` evaluation points in a
-            row without a strictly better Recall@50.
+            row without a strictly better Recall@50. Points before the recommendation loss leaves that of guessing do
+            not count: a narrow item table can stay there for thousands of steps while the alignment draws it, and
+            what recall there is until then is chance.
         seed: of batches, negatives and dropout. The initial weights are the caller's.
         work: folder of this run's checkpoints alone. It stays; delete it once the result is stored.
         identity: digest of everything that determines the run, the initial weights and the data included.
@@ -131,7 +135,7 @@ def fit(  # noqa: PLR0913  (keyword-only: the settings of TrainConfig by name)
             run.evaluate(validate, terms)
             save_checkpoint(work, identity=identity, step=until, tensors=run.tensors(), counters=asdict(run.counters))
             report(Progress(until, max_steps, terms, run.counters.curves[-1]["valid"]))
-        return run.finish("patience" if run.counters.evaluations_since_best >= patience else "max_steps")
+        return run.finish(patience)
 
 
 def usable_device(name: str) -> torch.device:
@@ -195,6 +199,7 @@ class _Run:
         self.optimizer = make_optimizer(backbone, objective, learning_rate=learning_rate)
         self.best: dict[str, Tensor] = {}
         self.counters = Counters()
+        self._guess = objective.recommendation.of_guessing(backbone.n_items)
 
     def advance(self, until: int, report: Callable[[int, dict[str, float]], None]) -> dict[str, float]:
         """Train up to step ``until``; returns the mean loss terms."""
@@ -218,7 +223,8 @@ class _Run:
         with torch.no_grad():
             valid = {name: float(value) for name, value in validate(self.backbone).items()}
         self.backbone.train()
-        counters.evaluations_since_best += 1
+        if not self._guesses(terms):
+            counters.evaluations_since_best += 1
         if not counters.best_valid or valid[CRITERION] > counters.best_valid[CRITERION]:
             counters.best_step, counters.best_valid, counters.evaluations_since_best = counters.step, valid, 0
             self.best = {name: tensor.clone() for name, tensor in self._weights().items()}
@@ -226,8 +232,13 @@ class _Run:
         point = {"step": counters.step, "seconds": counters.seconds, "terms": terms, "valid": valid}
         counters.curves.append(point)
 
-    def finish(self, stopped_by: StoppedBy) -> TrainingResult:
+    def finish(self, patience: int) -> TrainingResult:
         """Put the best weights in place."""
+        stopped_by: StoppedBy = "max_steps"
+        if self.counters.evaluations_since_best >= patience:
+            stopped_by = "patience"
+        elif self._guesses(self.counters.curves[-1]["terms"]):
+            stopped_by = "guessing"
         self.backbone.before_lookup = None
         self._load_weights(self.best)
         self.backbone.eval()
@@ -262,6 +273,10 @@ class _Run:
             self.counters = Counters(**checkpoint.counters)
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise damaged(checkpoint.path) from None
+
+    def _guesses(self, terms: Mapping[str, float]) -> bool:
+        """Whether the mean recommendation loss is still that of equal scores for all items."""
+        return math.isclose(terms["recommendation"], self._guess, rel_tol=GUESSING)
 
     def _train(self, count: int) -> dict[str, list[float]]:
         """``count`` steps; their loss terms. Read from the device once, so that it is not stalled at every step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -59,6 +60,10 @@ class RecommendationLoss:
         self.routing_reduction = routing_reduction
         self.reference_hits = reference_hits
         self.readout = readout
+
+    def of_guessing(self, n_items: int) -> float:
+        """The catalogue loss, in nats, of equal scores for all items."""
+        return math.log(n_items if self.kind == "full" else 1 + self.negatives)
 
     def draw(self, backbone: Backbone, target: Tensor, generator: torch.Generator) -> Negatives:
         """The batch's shared negatives for targets int64 [B]."""

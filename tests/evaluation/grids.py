@@ -47,7 +47,8 @@ def write_run(path: Path, values, *, users=None, curve=True) -> None:
     table = pl.DataFrame({"user": users or [f"U{number}" for number in range(n_users)], **values})
     table.write_parquet(path / "per_user.parquet")
     test = {column: float(column_values.mean()) for column, column_values in values.items()}
-    metrics = {"test": test, "valid": test, "best_step": 600, "steps": 800, "n_parameters": 123456}
+    metrics = {"test": test, "valid": test, "best_step": 600, "steps": 800}
+    metrics |= {"stopped_by": "patience", "n_parameters": 123456}
     (path / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
     points = [
         {

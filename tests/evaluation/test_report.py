@@ -389,6 +389,13 @@ def test_trainings_that_were_cut_off_while_they_improved_are_named(results):
     assert words.cut_off(replace(results, rows=early)) == []
 
 
+def test_trainings_that_learned_nothing_are_named_with_their_seeds(results):
+    assert words.unlearned(results) == []
+    first, *others = results.rows
+    (sentence,) = words.unlearned(replace(results, rows=[replace(first, guessing=[1, 2]), *others]))
+    assert f"{first.label} (seed 1, 2)" in sentence
+
+
 def test_all_that_share_the_highest_mean_are_named(results):
     first, second, *others = [row for row in results.rows if row.metrics]
     best = Interval(0.9, 0.8, 1.0)

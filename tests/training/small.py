@@ -54,10 +54,9 @@ def semantic_inputs() -> SemanticInputs:
     )
 
 
-def models(name: str = "remi", semantic: bool = True, **objective: object):
-    """A fresh backbone and its objective."""
-    # a wide table, from which so few steps suffice
-    backbone = build_backbone(name, n_items=N, dim=16, interests=2, max_length=L, seed=0, item_std=0.25)
+def models(name: str = "remi", semantic: bool = True, item_std: float = 0.25, **objective: object):
+    """A fresh backbone and its objective; by default with a wide table, from which few steps suffice."""
+    backbone = build_backbone(name, n_items=N, dim=16, interests=2, max_length=L, seed=0, item_std=item_std)
     built = build_objective(
         backbone,
         loss=LossConfig(negatives=32).model_dump(),

@@ -1,3 +1,4 @@
+import math
 import shutil
 import signal
 import subprocess
@@ -86,7 +87,7 @@ class TestLearning:
 
 
 class TestStopping:
-    def scripted(self, tmp_path, recalls, **changes):
+    def scripted(self, tmp_path, recalls, modules=None, **changes):
         """A run whose valid recall is given, evaluation by evaluation; the weights at each one."""
         seen = []
 
@@ -96,7 +97,7 @@ class TestStopping:
             seen.append(backbone.item_vectors().clone())
             return {"Recall@50": recalls[len(seen) - 1], "NDCG@50": 0.0}
 
-        backbone, objective = small.models()
+        backbone, objective = modules or small.models()
         settings = {"validate": validate, "evaluate_every": 5, "max_steps": 1000, "patience": 2} | changes
         result, _ = small.train(tmp_path, backbone, objective, **settings)
         return result, backbone, seen
@@ -112,6 +113,24 @@ class TestStopping:
     def test_an_improvement_renews_the_patience(self, tmp_path):
         result, *_ = self.scripted(tmp_path, [0.1, 0.1, 0.2, 0.1, 0.1])
         assert (result.best_step, result.steps) == (15, 25)
+
+    @pytest.mark.parametrize("kind", ["sampled", "full"])
+    def test_patience_waits_while_the_model_guesses(self, kind, tmp_path):
+        backbone, objective = small.models(semantic=False, item_std=1e-4)
+        objective.recommendation.kind = kind
+        flat = [0.3, *[0.2] * 100]
+        result, *_ = self.scripted(tmp_path, flat, modules=(backbone, objective), learning_rate=1e-3)
+        losses = [point["terms"]["recommendation"] for point in result.curves]
+        guess = math.log(small.N if kind == "full" else 33)
+        assert losses[0] > 0.99 * guess
+        left = next(number for number, loss in enumerate(losses) if loss < 0.99 * guess)
+        assert left > 2  # evaluations, at which the patience of two would have ended it
+        assert (len(losses), result.best_step, result.stopped_by) == (left + 2, 5, "patience")
+
+    def test_a_run_that_only_guessed_says_so(self, tmp_path):
+        modules = small.models(semantic=False, item_std=1e-4)
+        result, *_ = self.scripted(tmp_path, [0.1] * 20, modules=modules, learning_rate=1e-9, max_steps=30)
+        assert (result.best_step, result.steps, result.stopped_by) == (5, 30, "guessing")
 
     def test_max_steps_ends_the_run_with_an_evaluation(self, tmp_path):
         result, *_ = self.scripted(tmp_path, [0.1, 0.2, 0.3], max_steps=12)
