@@ -38,7 +38,12 @@ def summary(grid: GridRecord, results: Results) -> Iterator[Block]:
     kept = (words.shares(results, method, metric) for method in methods for metric in CONTROL_METRICS)
     sentences += [sentence for sentence in kept if sentence]
     sentences += [words.highest(results, CONTROL_METRICS), *words.collapsed(results, methods)]
-    sentences += [*words.worse_than_titles(grid), *words.unlearned(results), *words.cut_off(results), words.reproduced(results)]
+    sentences += [
+        *words.worse_than_titles(grid),
+        *words.unlearned(results),
+        *words.cut_off(results),
+        words.reproduced(results),
+    ]
     yield Items([("", sentence) for sentence in sentences])
 
 

@@ -223,8 +223,8 @@ def unlearned(results: Results) -> list[str]:
     if not rows:
         return []
     return [
-        f"Nothing learned: at the end of training the recommendation loss was still that of guessing in {', '.join(rows)}. "
-        "Their numbers say nothing of the model (model.item_std, train.max_steps)."
+        "Nothing learned: at the end of training the recommendation loss was still that of guessing in "
+        f"{', '.join(rows)}. Their numbers say nothing of the model (model.item_std, train.max_steps)."
     ]
 
 

@@ -48,8 +48,9 @@ class TrainingResult:
     """How training went; the backbone carries the weights of ``best_step``.
 
     ``best_valid``: the metrics there. ``steps``: steps taken. ``stopped_by``: "guessing" where the recommendation loss
-    was still that of equal scores for all items after the last of ``max_steps``. ``curves``: per evaluation point a dict of "step",
-    "seconds" (since the start, over all resumptions), "terms" (mean loss terms since the point before) and "valid".
+    was still that of equal scores for all items after the last of ``max_steps``. ``curves``: per evaluation point a
+    dict of "step", "seconds" (since the start, over all resumptions), "terms" (mean loss terms since the point before)
+    and "valid".
     """
 
     best_step: int

@@ -7,6 +7,7 @@ import itertools
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when the OpenMP library loads, so before torch
@@ -14,13 +15,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when the OpenMP libr
 import torch
 from tokenizers import Tokenizer
 
+from eimf_local.artifacts import sha256_file
 from eimf_local.errors import EimfError, InputError
 from eimf_local.esim.encoder import load_encoder
 from eimf_local.training.memory import keep_freed_memory
 
 from .catalogue import held_out_words, read_catalogue
 from .corpus import tokenizer_words
-from .export import MODEL_NAME, export_gguf, pin
+from .export import MODEL_NAME, export_gguf, pin, start_from
 from .lexicon import Lexicon
 from .network import NetworkConfig
 from .semantics import stem_vectors
@@ -30,6 +32,7 @@ from .tokenizer import train_tokenizer, vocabulary_of
 from .train import Lessons, Trainer, TrainSettings
 
 VOCABULARY_SIZE = 16_384
+_LATER_RATE = 1e-3  # peak of a training that starts from a model
 MODELS = Path(__file__).parents[1]
 
 
@@ -43,10 +46,12 @@ def build(
     vocabulary_size: int = VOCABULARY_SIZE,
     domains: int | None = None,
     titles: Sequence[Path] = (),
+    start: Path | None = None,
 ) -> Path:
     """Train (or continue) in ``out`` and export there; returns the GGUF's path.
 
-    ``domains`` takes only the first of the catalogue's; ``titles`` are folders of shops whose titles are read too.
+    ``domains`` takes only the first of the catalogue's; ``titles`` are folders of shops whose titles are read too;
+    ``start`` is a GGUF built before, whose weights are the first.
     Raises ValueError where ``out`` holds a checkpoint of other settings or titles, and :class:`InputError` for titles
     that cannot be used.
     """
@@ -68,9 +73,11 @@ def build(
     trainer = Trainer(
         lessons=Lessons(tokenizer, catalogue, lexicon, tuple(shops.values())),
         config=config,
-        settings=TrainSettings(steps=steps, seed=seed, bfloat16=bfloat16),
+        settings=_settings(steps=steps, seed=seed, bfloat16=bfloat16, start=start),
         stem_vectors=stem_vectors(vocabulary_of(tokenizer), encode, width=config.width),
     )
+    if start is not None:
+        start_from(trainer.network, tokenizer, start)
     if trainer.load(out):
         _say(f"continuing at step {trainer.step}")
     trainer.run(folder=out, progress=_say)
@@ -78,6 +85,13 @@ def build(
     export_gguf(trainer.network, tokenizer, model, shops=[folder.resolve().name for folder in titles])
     _say(f"wrote {model} ({model.stat().st_size:,} bytes)")
     return model
+
+
+def _settings(*, steps: int, seed: int, bfloat16: bool, start: Path | None) -> TrainSettings:
+    settings = TrainSettings(steps=steps, seed=seed, bfloat16=bfloat16)
+    if start is None:
+        return settings
+    return replace(settings, learning_rate=_LATER_RATE, started_from=sha256_file(start))
 
 
 def _tokenizer(path: Path, words: list[tuple[str, int]], vocabulary_size: int) -> Tokenizer:
@@ -108,6 +122,7 @@ def main() -> int:
     parser.add_argument(
         "--titles", type=Path, action="append", default=[], help="folder of a shop with items.tsv.gz; may be repeated"
     )
+    parser.add_argument("--start", type=Path, help="a GGUF that this builder wrote, to begin with its weights")
     parser.add_argument("--threads", type=int, default=2, help="the bytes of a build depend on it")
     parser.add_argument(
         "--bfloat16", action="store_true", help="twice as fast on a processor that has it; other bytes than without"
@@ -122,6 +137,7 @@ def main() -> int:
                 threads=arguments.threads,
                 titles=arguments.titles,
                 bfloat16=arguments.bfloat16,
+                start=arguments.start,
             )
         else:
             _say(f"pinned {pin(arguments.pin, MODELS)}")

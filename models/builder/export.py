@@ -33,6 +33,7 @@ _CHATML = (
     "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+_ALTERNATIONS = 100
 _QUANTISATION = gguf.GGMLQuantizationType.Q8_0
 _BLOCK_TENSORS = {
     "attn_norm.weight": "attention_norm.weight",
@@ -71,6 +72,39 @@ def export_gguf(network: Network, tokenizer: Tokenizer, path: Path, *, shops: Se
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def start_from(network: Network, tokenizer: Tokenizer, path: Path) -> None:
+    """Give ``network`` the weights of a GGUF that :func:`export_gguf` wrote, as exact as their quantisation.
+
+    Raises ValueError where it is no such file, or of another vocabulary or size.
+    """
+    vocabulary = vocabulary_of(tokenizer)
+    try:
+        reader = gguf.GGUFReader(path)
+        tokens = reader.fields["tokenizer.ggml.tokens"].contents()
+        values = {t.name: torch.tensor(gguf.quants.dequantize(t.data, t.tensor_type)) for t in reader.tensors}
+        if tuple(tokens) != tuple(vocabulary.tokens):
+            raise ValueError("its vocabulary is another corpus's")
+        stems, forms = _stems_and_forms(network, values["token_embd.weight"])
+        state = {"embedding.stem": stems, "embedding.form": forms, "norm.weight": values["output_norm.weight"]}
+        for index in range(network.config.layers):
+            state |= {f"blocks.{index}.{to}": values[f"blk.{index}.{name}"] for name, to in _BLOCK_TENSORS.items()}
+        network.load_state_dict(state)
+    except (ValueError, LookupError, RuntimeError) as error:
+        raise ValueError(f"{path} cannot be started from ({' '.join(str(error).split())})") from None
+
+
+def _stems_and_forms(network: Network, table: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The stems' and forms' vectors whose sums are nearest to ``table`` [V, d]: alternating least squares."""
+    embedding = network.embedding
+    parts = {"stem": torch.zeros_like(embedding.stem), "form": torch.zeros_like(embedding.form)}
+    rows = {"stem": embedding.stem_of, "form": embedding.form_of}
+    for _ in range(_ALTERNATIONS):
+        for one, other in (("stem", "form"), ("form", "stem")):
+            sums = torch.zeros_like(parts[one]).index_add_(0, rows[one], table - parts[other][rows[other]])
+            parts[one] = sums / torch.bincount(rows[one], minlength=len(sums)).clamp_min(1)[:, None]
+    return parts["stem"], parts["form"]
 
 
 def _write_header(writer: gguf.GGUFWriter, network: Network) -> None:

@@ -51,6 +51,7 @@ class TrainSettings:
 
     ``reading_weight`` is that of the loss on what has been read, ``choosing_weight`` on what is to be told next.
     ``bfloat16`` multiplies the blocks' matrices in that type: twice as fast where the processor has it.
+    ``started_from``: digest of the GGUF whose weights are the first; its training has no beginners' lessons. "": none.
     """
 
     steps: int
@@ -63,6 +64,7 @@ class TrainSettings:
     reading_weight: float = 0.5
     choosing_weight: float = 0.3
     bfloat16: bool = False
+    started_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,7 @@ class BatchSource:
         """Return the batch of ``step``; users of one batch have about as many titles, to spare padding."""
         rng = np.random.default_rng((self._settings.seed, step))
         writer = UserWriter(rng, self._lessons.catalogue, self._lessons.lexicon, self._lessons.shops)
-        titles, framed = lesson_at(step / self._settings.steps, rng)
+        titles, framed = lesson_at(1.0 if self._settings.started_from else step / self._settings.steps, rng)
         sequences: list[_Sequence] = []
         longest = 0
         while True:

@@ -9,15 +9,15 @@ import llama_cpp
 import numpy as np
 import pytest
 import torch
-from eimf_local_models.builder.__main__ import build
+from eimf_local_models.builder.__main__ import MODELS, build
 from eimf_local_models.builder.corpus import MAX_INTERESTS, frame
-from eimf_local_models.builder.export import export_gguf, pin
+from eimf_local_models.builder.export import export_gguf, pin, start_from
 from eimf_local_models.builder.network import Network, NetworkConfig
 from eimf_local_models.builder.tokenizer import encode_frame, encode_text, stems_and_forms, vocabulary_of
 from eimf_local_models.builder.train import Lessons, Trainer, TrainSettings
 from tokenizers import Tokenizer
 
-from .conftest import TOY
+from .conftest import TOY, one_torch_thread
 
 NAME = "eimf-tiny-qwen2.gguf"
 
@@ -46,6 +46,36 @@ def test_logits_equal_llama_cpp(toy_folder: Path, lessons: Lessons) -> None:
     # Q8_0 rounds weights and activations to 8 bits: about a hundredth of the logits' spread
     assert np.abs(theirs - ours).mean() < 0.02 * ours.std()
     assert (theirs.argmax(1) == ours.argmax(1)).mean() > 0.9
+
+
+def test_a_training_may_start_from_a_model(toy_folder: Path, lessons: Lessons, tmp_path: Path) -> None:
+    network, tokenizer = trained(toy_folder, lessons)
+    fresh = Trainer(
+        lessons=lessons, config=NetworkConfig(tokenizer.get_vocab_size()), settings=TrainSettings(steps=1, seed=9)
+    ).network
+    start_from(fresh, tokenizer, toy_folder / NAME)
+    tokens = torch.tensor([encode_text(tokenizer, "[Rapidex Gel Pens][Gel Pens, 12 Count]\n")])
+    with torch.no_grad():
+        before, after = network(tokens), fresh(tokens)
+    assert (after - before).abs().mean() < 0.02 * before.std()  # Q8_0 rounds weights
+    with one_torch_thread():
+        first, second = (build(out=tmp_path / name, **TOY, start=toy_folder / NAME) for name in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes() != (toy_folder / NAME).read_bytes()
+    with pytest.raises(ValueError, match="other settings"):
+        build(out=tmp_path / "a", **TOY)
+
+
+@pytest.mark.parametrize(("content", "told"), [(b"junk", "cannot be started from"), (None, "another corpus")])
+def test_what_is_no_such_model_is_not_started_from(
+    content: bytes | None, told: str, toy_folder: Path, lessons: Lessons, tmp_path: Path
+) -> None:
+    network, tokenizer = trained(toy_folder, lessons)
+    other = tmp_path / "other.gguf" if content else MODELS / NAME
+    if content:
+        other.write_bytes(content)
+    with pytest.raises(ValueError, match=told) as error:
+        start_from(network, tokenizer, other)
+    assert str(other) in str(error.value)
 
 
 def test_builds_are_byte_identical(toy_folder: Path, tmp_path: Path, one_thread: None) -> None:
