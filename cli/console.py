@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,7 +73,11 @@ class _Note(ProgressColumn):
 
 @contextmanager
 def reporting() -> Iterator[ConsoleReporter]:
-    """Progress bars for the time of a command."""
+    """Progress bars for the time of a command, which Ctrl-C ends wherever it waits.
+
+    The handler that polars installs when it is imported would let a wait for another process go on.
+    """
+    signal.siginterrupt(signal.SIGINT, True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),

@@ -361,13 +361,19 @@ def checkpoints(work: Path) -> list[Path]:
     return [entry for entry in work.glob("*/*") if not entry.name.startswith(".")]
 
 
-def test_ctrl_c_while_training_exits_130_and_the_run_goes_on(small_dataset: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    command = [sys.executable, "-m", "eimf_local_cli", "train", "--dataset", str(small_dataset), "--out", str(out)]
+@pytest.mark.parametrize(
+    ("words", "run"),
+    [(["train"], "."), (["reproduce", "own-data", "--only", "remi", "--seeds", "1"], "runs/remi/seed-0")],
+)
+def test_ctrl_c_while_training_exits_130_and_the_run_goes_on(
+    words: list[str], run: str, small_dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out" / run
+    command = [sys.executable, "-m", "eimf_local_cli", *words, "--dataset", str(small_dataset)]
     settings = ["--set", "train.max_steps=100000", "--set", "train.evaluate_every=20", "--set", "train.patience=100000"]
-    process = subprocess.Popen([*command, *settings], stderr=subprocess.PIPE, text=True)
-    work = tmp_path / "run.work"
-    deadline = time.monotonic() + 60
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "out"), *settings], stderr=subprocess.PIPE, text=True)
+    work = out.with_name(f"{out.name}.work")
+    deadline = time.monotonic() + 100
     while time.monotonic() < deadline and not checkpoints(work):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGINT)
