@@ -52,8 +52,8 @@ class ResultRow:
     steps: float
     n_parameters: int
     interest_cosine: float | None
-    guessing: list[int]
     trials: int | None = None
+    guessing: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
