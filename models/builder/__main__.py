@@ -58,6 +58,7 @@ def build(
     keep_freed_memory()
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
+    settings = _settings(steps=steps, seed=seed, bfloat16=bfloat16, start=start)
     catalogue = read_catalogue(domains=domains)
     found = {folder: read_titles(folder) for folder in titles}
     words = words_of(itertools.chain(*found.values()))
@@ -73,7 +74,7 @@ def build(
     trainer = Trainer(
         lessons=Lessons(tokenizer, catalogue, lexicon, tuple(shops.values())),
         config=config,
-        settings=_settings(steps=steps, seed=seed, bfloat16=bfloat16, start=start),
+        settings=settings,
         stem_vectors=stem_vectors(vocabulary_of(tokenizer), encode, width=config.width),
     )
     if start is not None:
