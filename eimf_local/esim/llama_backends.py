@@ -1,7 +1,8 @@
-"""llama.cpp's CPU code where it is built once for each family of processors (as in a bundle's portable wheel).
+"""llama.cpp's CPU code: which of its variants is loaded, and what of it must not be used.
 
-Such a build has nothing to compute with until a backend is loaded, and left to itself ggml looks for one beside the
-Python executable and in the current directory: the first is the wrong place, the second must not be trusted.
+A build for each family of processors (as in a bundle's portable wheel) has nothing to compute with until a backend is
+loaded, and left to itself ggml looks for one beside the Python executable and in the current directory: the first is
+the wrong place, the second must not be trusted.
 """
 
 from __future__ import annotations
@@ -21,3 +22,12 @@ def load_cpu_backend() -> None:
     if not library.ggml_backend_reg_count():
         folder = os.environ.get("LLAMA_CPP_LIB_PATH") or Path(llama_cpp.__file__).parent / "lib"
         library.ggml_backend_load_all_from_path(os.fsencode(folder))
+
+
+def has_amx() -> bool:
+    """Whether the loaded backend multiplies by AMX tiles where it may repack weights for them.
+
+    Compiled by GCC 12 it then dies at the first product: GCC takes the tiles' configuration for dead stores, of which
+    LDTILECFG reads 64 bytes (ggml-org/llama.cpp#20824).
+    """
+    return b"AMX_INT8 = 1" in llama_cpp.llama_print_system_info()

@@ -9,7 +9,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
-from .llama_backends import load_cpu_backend
+from .llama_backends import has_amx, load_cpu_backend
 
 _NOT_TEXT = (
     llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
@@ -32,6 +32,7 @@ class LlamaModel:
         parameters.n_gpu_layers = gpu_layers
         # The CPU repacks some quantisations; a mapped file would stay in memory beside what was made of it.
         parameters.load_mode = llama_cpp.LLAMA_LOAD_MODE_NONE
+        parameters.use_extra_bufts = not has_amx()
         self.model = llama_cpp.llama_model_load_from_file(path.encode(), parameters)
         if not self.model:
             raise ValueError("llama.cpp cannot load it")

@@ -2,7 +2,7 @@
 
 Some ten kilobytes a run, so that the cells of a long experiment can be kept under version control, and a grid goes on
 from them on another machine. What was restored cannot serve recommendations; everything else takes it for finished.
-Values of single users are float64: the rows that differ, and which of them each user has. They and the learning curve
+Values of single users are float32: the rows that differ, and which of them each user has. They and the learning curve
 are compressed by LZMA, in base85.
 
 ``python -m eimf_local.reproduction.cell_records keep GRID CELLS`` and ``... restore CELLS GRID``
@@ -32,7 +32,7 @@ _USERS = "users.json"
 _GRID = ("grid.json", "metrics.json", STAGES, MADE_WITH)  # of the grid: for the page of results, and to go on
 _KEPT = ("metrics.json", "timing.json")
 _TEXT = [{"id": lzma.FILTER_LZMA2, "preset": 9}]
-_NUMBERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 0, "lp": 3, "pb": 3}]  # of eight bytes
+_NUMBERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "lc": 0, "lp": 2, "pb": 2}]  # of four bytes
 
 
 def keep_cells(grid: Path, out: Path) -> int:
@@ -101,7 +101,7 @@ def _restore(path: Path, out: Path) -> None:
 
 def _cell(run: Artifact, values: pl.DataFrame) -> dict[str, Any]:
     kept = {name.removesuffix(".json"): json.loads(run.file(name).read_text("utf-8")) for name in _KEPT}
-    rows, row_of_user = np.unique(values.to_numpy(), axis=0, return_inverse=True)
+    rows, row_of_user = np.unique(values.to_numpy().astype("<f4"), axis=0, return_inverse=True)
     return {
         "schema": SCHEMA_VERSION,
         "config": run.config,
@@ -112,7 +112,7 @@ def _cell(run: Artifact, values: pl.DataFrame) -> dict[str, Any]:
         "curve": _packed("".join(map(_line, _rounded(run.file("curves.jsonl").read_text("utf-8")))).encode(), _TEXT),
         "per_user": {
             "columns": values.columns,
-            "rows": _packed(rows.T.astype("<f8").tobytes(), _NUMBERS),
+            "rows": _packed(rows.T.tobytes(), _NUMBERS),
             "row_of_user": _packed(row_of_user.astype("<u4").tobytes(), _TEXT),
         },
     }
@@ -128,8 +128,10 @@ def _table(packed: dict[str, Any], users: list[str]) -> pl.DataFrame:
     columns, row_of_user = packed["columns"], np.frombuffer(_unpacked(packed["row_of_user"]), "<u4")
     if len(row_of_user) != len(users):
         raise ValueError(f"values of {len(row_of_user)} users for {len(users)}")
-    values = np.frombuffer(_unpacked(packed["rows"]), "<f8").reshape(len(columns), -1)[:, row_of_user]
-    return pl.DataFrame({"user": users, **dict(zip(columns, values, strict=True))})
+    rows = np.frombuffer(_unpacked(packed["rows"]), "<f4").reshape(len(columns), -1)
+    if rows.shape[1] != row_of_user.max() + 1:
+        raise ValueError(f"{rows.shape[1]} rows for {row_of_user.max() + 1}")
+    return pl.DataFrame({"user": users, **dict(zip(columns, rows[:, row_of_user], strict=True))})
 
 
 def _packed(data: bytes, filters: list[dict[str, int]]) -> str:

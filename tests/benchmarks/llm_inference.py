@@ -44,6 +44,7 @@ from eimf_local.esim.llm import Answer, LocalLLM, Request
 from eimf_local.esim.model_files import BUNDLED_MODEL, ModelFile, resolve_model
 from eimf_local.esim.prompts import Prompt, PromptTemplate, interests_schema
 
+from ..stock_llama import stock_llama
 from .random_qwen import KV_BYTES_PER_TOKEN, multiplications_per_row, write_random_qwen
 
 TITLES, TOKENS, CONTEXT = 20, 96, 2048
@@ -118,7 +119,7 @@ class Loop:
 
 
 def loops(model: Path) -> dict[str, Loop]:
-    llm = llama_cpp.Llama(
+    llm = stock_llama(
         model_path=str(model),
         n_ctx=CONTEXT,
         n_threads=THREADS,

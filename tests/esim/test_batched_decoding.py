@@ -21,6 +21,7 @@ from eimf_local.esim.llm_worker import Worker
 from eimf_local.esim.model_files import BUNDLED_MODEL, resolve_model
 from eimf_local.esim.prompts import interests_schema
 
+from ..stock_llama import stock_llama
 from .test_llm import TITLES, prompt, users
 
 # outlines reads the vocabulary by functions that llama-cpp-python calls deprecated
@@ -178,7 +179,7 @@ def test_what_the_schema_forces_is_fed_without_choosing(model: LlamaModel) -> No
 
 
 def test_greedy_equals_llama_cpp_one_prompt_at_a_time(model: LlamaModel) -> None:
-    reference = llama_cpp.Llama(model_path=PATH, n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False)
+    reference = stock_llama(model_path=PATH, n_ctx=512, n_threads=1, n_threads_batch=1, verbose=False)
     backend = LLGuidanceBackend(outlines.from_llamacpp(reference))
     schema = interests_schema(2)  # of a longer list, ours takes back what llama.cpp would repeat
     processor = backend.get_json_schema_logits_processor(json.dumps(schema))

@@ -5,7 +5,6 @@ import tomllib
 from pathlib import Path
 
 import gguf
-import llama_cpp
 import numpy as np
 import pytest
 import torch
@@ -17,6 +16,7 @@ from eimf_local_models.builder.tokenizer import encode_frame, encode_text, stems
 from eimf_local_models.builder.train import Lessons, Trainer, TrainSettings
 from tokenizers import Tokenizer
 
+from ..stock_llama import stock_llama
 from .conftest import TOY, one_torch_thread
 
 NAME = "eimf-tiny-qwen2.gguf"
@@ -38,7 +38,7 @@ def test_logits_equal_llama_cpp(toy_folder: Path, lessons: Lessons) -> None:
     head, tail = frame(MAX_INTERESTS)
     tokens = encode_frame(tokenizer, head) + encode_text(tokenizer, "[Rapidex Gel Pens][Gel Pens, 12 Count]\n")
     tokens += encode_frame(tokenizer, tail)
-    llama = llama_cpp.Llama(str(toy_folder / NAME), n_ctx=512, logits_all=True, n_threads=1, verbose=False)
+    llama = stock_llama(model_path=str(toy_folder / NAME), n_ctx=512, logits_all=True, n_threads=1, verbose=False)
     llama.eval(tokens)
     theirs = np.array(llama.scores[: len(tokens)])
     with torch.no_grad():

@@ -51,7 +51,8 @@ def test_a_grid_goes_on_from_kept_cells_with_the_same_numbers(
     for folder in (grid / "runs").glob("*/seed-*"):
         kept, restored = load(folder, "run"), load(again / folder.relative_to(grid), "run")
         assert (restored.fingerprint, restored.packages) == (kept.fingerprint, kept.packages)
-        assert_frame_equal(*(pl.read_parquet(run.file("per_user.parquet")) for run in (kept, restored)))
+        tables = [pl.read_parquet(run.file("per_user.parquet")) for run in (kept, restored)]
+        assert_frame_equal(*tables, check_exact=True)
         assert restored.file("metrics.json").read_bytes() == kept.file("metrics.json").read_bytes()
         assert "model.safetensors" not in restored.files
     written = {path: path.stat().st_mtime_ns for path in again.rglob("artifact.json")}
@@ -83,6 +84,16 @@ def test_values_of_other_users_are_damage(grid: Path, tmp_path: Path) -> None:
     users = json.loads((tmp_path / "cells" / "users.json").read_text())
     (tmp_path / "cells" / "users.json").write_text(json.dumps(users[1:]))
     with pytest.raises(ArtifactError, match=rf"is damaged \(values of {len(users)} users for {len(users) - 1}\)"):
+        restore_cells(tmp_path / "cells", tmp_path / "g")
+
+
+def test_rows_that_nobody_has_are_damage(grid: Path, tmp_path: Path) -> None:
+    keep_cells(grid, tmp_path / "cells")
+    path = tmp_path / "cells" / "remi" / "seed-0.json"
+    cell = json.loads(path.read_text())
+    cell["per_user"]["columns"] = cell["per_user"]["columns"][::2]
+    path.write_text(json.dumps(cell))
+    with pytest.raises(ArtifactError, match=r"seed-0\.json is damaged \(\d+ rows for \d+\)"):
         restore_cells(tmp_path / "cells", tmp_path / "g")
 
 
