@@ -24,7 +24,7 @@ reproduce: install ## run the whole method on the embedded demo: report in runs/
 	$(BIN)/eimf-local reproduce demo --out $(RUNS)/demo
 
 test: install ## run the tests (a few minutes)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: install ## ruff, mypy --strict, and that docs/cli.md is what --help says
 	$(BIN)/ruff check .
