@@ -32,7 +32,6 @@ from .tokenizer import train_tokenizer, vocabulary_of
 from .train import Lessons, Trainer, TrainSettings
 
 VOCABULARY_SIZE = 16_384
-_LATER_RATE = 1e-3  # peak of a training that starts from a model
 MODELS = Path(__file__).parents[1]
 
 
@@ -92,7 +91,9 @@ def _settings(*, steps: int, seed: int, bfloat16: bool, start: Path | None) -> T
     settings = TrainSettings(steps=steps, seed=seed, bfloat16=bfloat16)
     if start is None:
         return settings
-    return replace(settings, learning_rate=_LATER_RATE, started_from=sha256_file(start))
+    # gently: copying suffers from a higher rate, and from heads that begin anew
+    gentle = replace(settings, learning_rate=4e-4, reading_weight=0.25, choosing_weight=0.15)
+    return replace(gentle, started_from=sha256_file(start))
 
 
 def _tokenizer(path: Path, words: list[tuple[str, int]], vocabulary_size: int) -> Tokenizer:

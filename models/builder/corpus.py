@@ -2,9 +2,10 @@
 
 A user has some interests of a few departments; each title is composed around one of an interest's nouns, now and then
 with an ordinary word that the encoder holds to be kin to the interest. The right answer names the interests, those of
-most titles first, in words that generalise, and in brackets the brand that a single title or at least two of several
-name. Some interests are foreign: invented compounds, which can only be copied. Where shops' titles are given, half of
-the users are made of those; the users themselves are always invented.
+most titles first, in words that generalise, and in brackets the brand that at least two titles name; interests that a
+single title shows are left out where two others are shown by more. Some interests are foreign, and can only be copied:
+invented compounds, and what shops sell that the taxonomy has no word for. Where shops' titles are given, half of the
+users are made of those; the users themselves are always invented.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ _ASKED = (4, 6, 6, 6, 8, 10, 12, 12)  # how many interests a prompt allows: the 
 _LONGEST_PHRASE = 6  # words; a longer one is told without its brand
 _KIN_SHARE = 0.35  # of the titles, with a word that is kin to their interest
 _REAL_SHARE = 0.5  # of the users where shops' titles are given
+_FOREIGN = (0.4, 0.3, 0.3)  # of users of invented titles: with none, one and two interests that nobody knows
+_SEVERAL = 2  # interests of more than one title, beside which those of one are left out
 _SHOP_DEPARTMENTS, _TRIES = 4, 3
 _WORD_WEIGHT, _RAREST, _STEP = 60, 40, 100  # of the taxonomy's words, and of ordinary ones by their rank
 _FOUND, _MOST_FOUND = 10, 40  # of words in shops' titles, and what their number adds at most
@@ -122,9 +125,8 @@ class UserWriter:
 
         ``asked`` is how many interests the prompt allows; drawn if None.
         """
-        foreign: list[Foreign] = []
         if self._shops and self._titles.chance(_REAL_SHARE):
-            shown = self._from_shop(self._titles.pick(self._shops), titles)
+            shown, foreign = self._from_shop(self._titles.pick(self._shops), titles)
         else:
             shown, foreign = self._invented(titles)
         asked = asked or int(self._rng.choice(_ASKED))
@@ -134,7 +136,7 @@ class UserWriter:
     def _invented(self, titles: int) -> tuple[dict[str, Shown], list[Foreign]]:
         """Titles by the taxonomy, oldest first, and the foreign interests that some of them show."""
         departments = self._departments(titles)
-        foreign = [self._foreign(departments) for _ in range(int(self._rng.choice([0, 1, 2], p=[0.5, 0.25, 0.25])))]
+        foreign = [self._foreign(departments) for _ in range(int(self._rng.choice(len(_FOREIGN), p=_FOREIGN)))]
         draw = self._browsing if self._titles.chance(0.45) else self._focused
         owners = draw(titles, departments, foreign)
         shop = _Shop(
@@ -144,8 +146,11 @@ class UserWriter:
         )
         return dict(self._show(owner, shop, foreign) for owner in owners), foreign
 
-    def _from_shop(self, shop: Shop, titles: int) -> dict[str, Shown]:
-        """A shop's titles, oldest first: some interests' of its departments, and chance clicks now and then."""
+    def _from_shop(self, shop: Shop, titles: int) -> tuple[dict[str, Shown], list[Foreign]]:
+        """A shop's titles, oldest first: some interests' of its departments, and chance clicks now and then.
+
+        With them what is sold there that only the titles' own words say; things of one last word are one interest.
+        """
         likely = shop.counts / shop.counts.sum()
         departments = self._rng.choice(shop.domains, int(self._rng.integers(1, _SHOP_DEPARTMENTS + 1)), p=likely)
         near = np.flatnonzero(np.isin(shop.domains, departments))
@@ -158,6 +163,7 @@ class UserWriter:
         loyalty = float(self._rng.choice([0.0, 0.3, 0.7]))
         brand_of: dict[int, str] = {}  # that the user comes back to, by department
         shown: dict[str, Shown] = {}
+        foreign: dict[str, Foreign] = {}  # by last word
         for _ in range(_TRIES * titles):  # an interest of few titles gives one a second time
             stray = self._titles.chance(noise)
             row = int(self._rng.choice(len(likely), p=likely) if stray else self._rng.choice(chosen, p=weights))
@@ -167,10 +173,16 @@ class UserWriter:
             title = self._titles.pick(pool)
             if title.brand:
                 brand_of.setdefault(department, title.brand)
-            shown.setdefault(title.text, Shown(shop.interests[row], title.noun, title.brand))
+            owner, noun = shop.interests[row], title.noun
+            if title.thing:
+                last = title.thing.split()[-1]
+                known = foreign.get(last, Foreign((), department)).nouns
+                foreign[last] = Foreign(tuple(dict.fromkeys((*known, title.thing))), department)
+                owner, noun = -1 - list(foreign).index(last), foreign[last].nouns.index(title.thing)
+            shown.setdefault(title.text, Shown(owner, noun, title.brand))
             if len(shown) == titles:
                 break
-        return shown
+        return shown, list(foreign.values())
 
     def _show(self, owner: int, shop: _Shop, foreign: Sequence[Foreign]) -> tuple[str, Shown]:
         """A title of an interest, and what it was made of."""
@@ -195,26 +207,34 @@ class UserWriter:
         return title, Shown(owner, noun, brand if named else "")
 
     def _answer(self, shown: Sequence[Shown], foreign: Sequence[Foreign]) -> list[Told]:
-        """The right answer: interests by their number of titles, ties in order of appearance."""
+        """The right answer: interests by their number of titles, ties in order of appearance.
+
+        Those of one title are left out where several have more.
+        """
         groups: dict[int, list[Shown]] = {}
         for item in shown:
             groups.setdefault(item.interest, []).append(item)
         ranked = sorted(groups.values(), key=len, reverse=True)
+        several = [group for group in ranked if len(group) > 1]
+        ranked = several if len(several) >= _SEVERAL else ranked
         told = [Told(self._phrase(group, foreign), group[0].interest, len(group)) for group in ranked]
         return list({item.phrase: item for item in reversed(told)}.values())[::-1]
 
     def _phrase(self, group: Sequence[Shown], foreign: Sequence[Foreign]) -> str:
-        """A group's name, and its brand: a single title's, or the one that most titles name, if at least two do."""
+        """A group's name, and the brand that most of its titles name, if at least two do."""
         interest, nouns = group[0].interest, [item.noun for item in group]
         name = _copied(foreign[-interest - 1], nouns) if interest < 0 else self._lexicon.name(interest, nouns)
         brand, count = Counter(item.brand for item in group).most_common(1)[0]
         words = brand.lower().split()[:2]
-        if not words or count < min(2, len(group)) or len(name.split()) + len(words) > _LONGEST_PHRASE:
+        if not words or count < 2 or len(name.split()) + len(words) > _LONGEST_PHRASE:
             return name
         return f"{name} ({' '.join(words)})"
 
     def _foreign(self, departments: Sequence[int]) -> Foreign:
         head = self._titles.word()
+        if self._titles.chance(0.5):  # a new kind of a known thing: "velvet heater"
+            interest = self._titles.pick(self._catalogue.interests)
+            head = self._titles.pick(interest.nouns).lower().split()[-1]
         nouns = tuple(f"{self._titles.word()} {head}".title() for _ in range(4))
         return Foreign(nouns, int(self._rng.choice(departments)))
 

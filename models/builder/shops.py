@@ -7,6 +7,7 @@ left out, and those with all words of a product of the demo shop's held-out doma
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,22 +26,29 @@ from .lexicon import Encode
 from .titles import TITLE_CHARACTERS
 
 _FEWEST_WORDS = 2
-_NEAR = 0.4  # cosine of a title to a noun from which it is held to be such a thing
+_NEAR = 0.4  # cosine of a title to a noun from which it is held to be somehow such a thing
+_SURE = 0.5  # from which it is called so; below, it is called by words of its own
 _PHRASES = 0.5  # what the cosine to an interest's phrases counts beside that to one of its nouns
 _BRAND_TITLES = 3  # that begin with the same word
 _ELSEWHERE = 0.25  # of a word's titles that do not begin with it: more, and it is no brand
 _TOGETHER = 0.7  # of a brand's titles that share the second word: it belongs to the name
 _FEWEST_TITLES = 3  # with a word, for the tokeniser
+_LONGEST_THING = 3  # words
+_WORD_PENALTY = 0.03  # cosine that a title's own words must gain for each word more
 _BATCH = 2048
 
 
 @dataclass(frozen=True)
 class ShopTitle:
-    """A title, which of its interest's nouns is nearest to it, and its brand in lower case, "" where none shows."""
+    """A title, which of its interest's nouns is nearest to it, and its brand in lower case, "" where none shows.
+
+    ``thing``: the title's own words for what it sells, lower case, where no noun is near enough; else "".
+    """
 
     text: str
     noun: int
     brand: str
+    thing: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,14 @@ def label(titles: Sequence[str], catalogue: Catalogue, phrases: Float32, encode:
         vectors = encode([_without(title, brand) for title, brand in part])
         near = vectors @ nouns.T  # [titles, nouns]
         best = (near + _PHRASES * (vectors @ own_phrases.T)).argmax(axis=1)
-        for (title, brand), column, cosines in zip(part, best, near, strict=True):
-            if cosines[column] >= _NEAR:
+        nearness = near[np.arange(len(part)), best]
+        unsure = np.flatnonzero((nearness >= _NEAR) & (nearness < _SURE))
+        things = dict(zip(unsure.tolist(), _own_words([_without(*part[row]) for row in unsure], encode), strict=True))
+        for row, ((title, brand), column) in enumerate(zip(part, best, strict=True)):
+            if nearness[row] >= _NEAR:
                 interest, noun = owners[column]
-                found.setdefault(interest, []).append(ShopTitle(title, noun, brand))
+                thing = things.get(row, "")
+                found.setdefault(interest, []).append(ShopTitle(title, noun, brand, thing))
     return Shop(
         interests=tuple(found),
         domains=np.array([catalogue.domain_of[interest] for interest in found], np.int64),
@@ -145,6 +157,24 @@ def _words(title: str) -> list[str]:
 
 def _without(title: str, brand: str) -> str:
     return " ".join(_words(title)[len(brand.split()) :]) or title
+
+
+def _own_words(titles: Sequence[str], encode: Encode) -> list[str]:
+    """The one to three words in a row of each title that say best what it says, "" where none is of letters only."""
+    runs = [_lettered_runs(title) for title in titles]
+    distinct = sorted({*titles, *itertools.chain(*runs)})
+    vectors = dict(zip(distinct, encode(distinct), strict=True)) if distinct else {}
+    found = []
+    for title, own in zip(titles, runs, strict=True):
+        worth = [vectors[run] @ vectors[title] - _WORD_PENALTY * len(run.split()) for run in own]
+        found.append(own[int(np.argmax(worth))] if own else "")
+    return found
+
+
+def _lettered_runs(title: str) -> list[str]:
+    words = _words(title)
+    runs = [words[start : start + length] for length in range(1, _LONGEST_THING + 1) for start in range(len(words))]
+    return [" ".join(run) for run in runs if all(word.replace("-", "").isalpha() for word in run)]
 
 
 def _names_any(title: str, nouns: Sequence[frozenset[str]]) -> bool:

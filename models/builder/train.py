@@ -145,6 +145,8 @@ class Trainer:
         )
         self.heads = Heads(width=config.width, phrases=lessons.lexicon.phrase_vectors())
         self.step = 0
+        # compiled, a step in bfloat16 takes a third less; in float32 the matrices take the time
+        self._states = torch.compile(self.network.states, dynamic=True) if settings.bfloat16 else self.network.states
         self._batches = BatchSource(lessons, settings)
         self._titles_digest = lessons.titles_digest()
         self._optimizers = _optimizers(self.network, self.heads, settings)
@@ -175,7 +177,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = rate
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bfloat16):
-            states = self.network.states(batch.tokens)
+            states = self._states(batch.tokens)
         middle, last = (each.float().flatten(0, 1) for each in states)  # [B T, d]
         answer = self.network.embedding.cross_entropy(last[batch.positions], batch.targets)
         reading = self.heads.reading.loss(middle[batch.ends], batch.owners)

@@ -64,6 +64,22 @@ def test_titles_near_to_nothing_are_left_out(catalogue: Catalogue, lexicon: Lexi
     assert strange.interests == ()
 
 
+def test_what_is_not_near_enough_to_a_noun_is_called_by_its_own_words(
+    shop: Shop, catalogue: Catalogue, lexicon: Lexicon, encoder: TextEncoder
+) -> None:
+    assert not any(title.thing for own in shop.titles for title in own)  # they name their noun
+    text = "Presto Brush Holder Stand 40"
+    strange = label([text], catalogue, lexicon.phrase_vectors(), encoder.encode)
+    ((title,),) = strange.titles
+    assert title.thing
+    assert f" {title.thing} " in f" {text.lower()} "
+    assert "40" not in title.thing
+    writer = UserWriter(np.random.default_rng(0), catalogue, lexicon, (strange,))
+    of_shop = next(user for user in (writer.user(3) for _ in range(50)) if user.titles == (text,))
+    assert [told.phrase for told in of_shop.told] == [title.thing]
+    assert of_shop.owners == (-1,)
+
+
 def test_titles_are_read_as_the_library_shows_them(tmp_path: Path) -> None:
     rows = [
         "item\ttitle",
