@@ -87,7 +87,7 @@ def test_a_package_that_cannot_be_loaded_is_named(
         (FLAGS - {"avx2"}, "blocked", "lacks AVX2"),
         (None, "ok", "not comparable"),
     ],
-    ids=str,
+    ids=["more", "less", "unknown"],
 )
 def test_the_processor_is_compared_with_llama_cpp(
     flags: frozenset[str] | None, state: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -230,7 +230,8 @@ class TestGradients:
             ({"semantic_space": "text"}, BACKBONE | PROJECTION | ATTENTION),
             ({"semantic_space": "text", "align_users": False, "align_items": False}, BACKBONE | ATTENTION),
         ],
-        ids=str,
+        # not str of a set: each process that shares the tests would name them otherwise
+        ids=lambda value: str(value) if isinstance(value, dict) else "",
     )
     def test_reach_what_they_should_and_nothing_else(self, settings, touched):
         found = gradients(*setup(**settings))
