@@ -521,8 +521,9 @@ def llama_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     words = {"model": resolve_model(BUNDLED_MODEL).path, "model_alias": BUNDLED_MODEL, "chat_format": "chatml",
              "n_ctx": 512, "n_threads": 1, "host": "127.0.0.1", "port": port}  # fmt: skip
     log = tmp_path_factory.mktemp("server") / "log"
-    command = [sys.executable, "-m", "llama_cpp.server", *(str(w) for k, v in words.items() for w in (f"--{k}", v))]
-    with log.open("w") as stream, subprocess.Popen(command, stdout=stream, stderr=stream) as process:
+    command = [sys.executable, "-m", "tests.stock_llama", *(str(w) for k, v in words.items() for w in (f"--{k}", v))]
+    root = Path(__file__).parents[2]
+    with log.open("w") as stream, subprocess.Popen(command, cwd=root, stdout=stream, stderr=stream) as process:
         try:
             _wait_for(port, process, log)
             yield f"http://127.0.0.1:{port}/v1"
