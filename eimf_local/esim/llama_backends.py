@@ -25,9 +25,9 @@ def load_cpu_backend() -> None:
 
 
 def has_amx() -> bool:
-    """Whether the loaded backend multiplies by AMX tiles where it may repack weights for them.
+    """Whether the loaded backend would repack weights for AMX tiles, and multiply by these.
 
-    Compiled by GCC 12 it then dies at the first product: GCC takes the tiles' configuration for dead stores, of which
-    LDTILECFG reads 64 bytes (ggml-org/llama.cpp#20824).
+    Compiled by GCC 12 it dies at the first such product: LDTILECFG reads 64 bytes of configuration, most of whose
+    stores GCC has dropped as dead (probably ggml-org/llama.cpp#20824).
     """
     return b"AMX_INT8 = 1" in llama_cpp.llama_print_system_info()

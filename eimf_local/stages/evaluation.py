@@ -32,7 +32,8 @@ def evaluate_runs(runs: Sequence[Path]) -> list[RunEvaluation]:
     Raises :class:`InputError` where a run was evaluated on other users than the first one.
     """
     artifacts = [load(run, "run") for run in runs]
-    values = [pl.read_parquet(run.file("per_user.parquet")).cast({pl.Float32: pl.Float64}) for run in artifacts]
+    tables = [pl.read_parquet(artifact.file("per_user.parquet")) for artifact in artifacts]
+    values = [table.cast({pl.Float32: pl.Float64}) for table in tables]
     for run, artifact in zip(runs, artifacts, strict=True):
         if _evaluated_on(artifact) != _evaluated_on(artifacts[0]):
             raise InputError(
