@@ -6,15 +6,13 @@ similarities: they would fill each other's neighbourhoods, and be cut off from a
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..machine import available_memory
 from .edge_messages import Chosen, EdgeMessages
 from .neighbours import (
     Integers,
@@ -36,16 +34,19 @@ _SAMPLE = 20_000  # users up to whom a run costs too little for a sample to pay
 _SCATTERED = 1 << 16  # points beyond which the column sums leave the processor's nearest caches
 _PAIRS = 10_000  # of users, to estimate the lowest similarity
 _DENSE = 30_000  # users for whom the dense engine takes about a minute
+_UNKNOWN_MEMORY = 4 << 30  # taken for available where the machine does not say
 
 
 def choose_engine(n: int, *, memory_bytes: float | None = None) -> Engine:
     """Choose how n users are clustered: exactly, or on the graph of their nearest neighbours.
 
     Dense up to 30,000 users (its time grows as n^2), if S, R and A, which it may need at the worst, 12 n^2 bytes, fit
-    into ``memory_bytes``: by default half of the memory that is available.
+    into ``memory_bytes``: by default half of the memory that is available (4 GiB where nobody knows).
     """
-    budget = _available_memory() // 2 if memory_bytes is None else memory_bytes
-    return "dense" if n <= _DENSE and 12 * n * n <= budget else "sparse"
+    if memory_bytes is None:
+        available = available_memory()
+        memory_bytes = (_UNKNOWN_MEMORY if available is None else available) / 2
+    return "dense" if n <= _DENSE and 12 * n * n <= memory_bytes else "sparse"
 
 
 class Users(NamedTuple):
@@ -173,15 +174,6 @@ def _lowest_of_pairs(points: Vectors, seed: int) -> float:
     """The lowest similarity of some random pairs of points."""
     rows = np.random.default_rng(seed).integers(len(points), size=(2, _PAIRS))
     return float(similarities_to(points[rows[0]], points, rows[1][:, None]).min())
-
-
-def _available_memory() -> int:
-    """Bytes: what Linux says is available, elsewhere all there is, 4 GiB where nobody knows."""
-    with suppress(OSError, ValueError, IndexError):
-        return int(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0]) << 10
-    with suppress(AttributeError, OSError, ValueError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 4 << 30
 
 
 @compiled

@@ -2,7 +2,8 @@
 
 Both score item j by sum_i x_i W_ij, where x is the multi-hot history. Under the contract of all backbones x is a user's
 one interest and W's column j is item j's vector, so D = N: evaluation and retrieval by inner product stay exact. The
-table takes 4 N^2 bytes (.6 GB at 12,101 items), fitting at most three times as much.
+table takes 4 N^2 bytes (.6 GB at 12,101 items), fitting at most three times as much; a catalogue too large for the
+memory is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import torch
 from torch import Tensor
 
 from ..errors import ConfigError
+from ..machine import available_memory
 from .backbone import Backbone
+
+_TABLES_TO_FIT = 2  # of N x N, beside the one that is kept
 
 
 class LinearItemModel(Backbone):
@@ -22,6 +26,7 @@ class LinearItemModel(Backbone):
     trainable: ClassVar[bool] = False
 
     def __init__(self, *, n_items: int, dim: int = 1, interests: int = 1, max_length: int) -> None:
+        _refuse_beyond_memory(n_items)
         super().__init__(n_items=n_items, dim=n_items, interests=1, max_length=max_length)
         self.item_embedding.weight.requires_grad_(False).zero_()
 
@@ -32,6 +37,7 @@ class LinearItemModel(Backbone):
 
     def fit_statistics(self, sequence: Tensor, starts: Tensor, lengths: Tensor) -> None:
         """Fit W from the training users' items, each counted once a user (:meth:`Backbone.fit_statistics`)."""
+        _refuse_beyond_memory(self.n_items, _TABLES_TO_FIT)
         with torch.no_grad():
             gram = self.item_vectors()[1:].zero_()  # a view: the table is its own workspace
             for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
@@ -42,6 +48,17 @@ class LinearItemModel(Backbone):
     def _weigh(self, gram: Tensor) -> None:
         """Turn G = X^T X [N, N], users who have both items, into the items' vectors (W transposed), in place."""
         raise NotImplementedError
+
+
+def _refuse_beyond_memory(n_items: int, tables: int = 1) -> None:
+    """Raise :class:`ConfigError` where ``tables`` of N x N float32 would not fit; the kernel would kill the process."""
+    needed, available = 4 * tables * n_items**2, available_memory()
+    if available is not None and needed > available:
+        raise ConfigError(
+            f"item-knn and ease weigh all items by all items: for {n_items:,} that takes {needed / 1e9:.1f} GB more "
+            f"memory, {available / 1e9:.1f} are free",
+            hint="use a machine with more, or leave both models out",
+        )
 
 
 class ItemKNN(LinearItemModel):

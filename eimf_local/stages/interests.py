@@ -24,7 +24,7 @@ from ..esim.interests import (
     seconds_taken,
 )
 from ..esim.journal import Journal
-from ..esim.llm import LocalLLM
+from ..esim.llm import LocalLLM, check_loads
 from ..esim.model_files import LanguageModel, ModelFile
 from ..esim.prompts import Prompt, PromptTemplate, interests_schema, shown_titles
 from ..esim.propagation import Settings
@@ -66,6 +66,8 @@ def infer(
     if not restart and is_current(out, "interests", settings, inputs):
         reporter.say(f"{out} is up to date")
         return open_interests(out, dataset, config, encoder)
+    if isinstance(model, ModelFile) and not model.pinned:
+        check_loads(model)  # before the clustering, which may take minutes; a pinned one was loaded when it was added
     if holds_another(out):
         reporter.say(f"{out} holds interests with other settings or inputs: they will be replaced by these")
     _, item_text = embed_items(dataset, encoder, reporter)

@@ -335,8 +335,9 @@ def test_the_engine_is_chosen_by_number_and_memory(n: int, memory: float, engine
 
 
 def test_by_default_half_of_the_available_memory_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_available_memory", lambda: 2 * 12 * 1000**2)
+    monkeypatch.setattr(module, "available_memory", lambda: 2 * 12 * 1000**2)
     assert choose_engine(1000) == "dense"
     assert choose_engine(1001) == "sparse"
-    monkeypatch.undo()
-    assert module._available_memory() > 1 << 26
+    monkeypatch.setattr(module, "available_memory", lambda: None)
+    assert choose_engine(13_377) == "dense"  # 12 n^2 bytes are 2 GiB at 13,377.4
+    assert choose_engine(13_378) == "sparse"

@@ -6,6 +6,7 @@ import torch
 
 from eimf_local.errors import ConfigError
 from eimf_local.evaluation.protocol import top_k
+from eimf_local.ibim import linear
 from eimf_local.serving.index import InterestIndex
 from tests.ibim.test_backbones import N, batch, build
 from tests.reference import backbones as reference
@@ -53,6 +54,12 @@ def test_too_little_regularisation_is_a_named_error():
 
 @pytest.mark.parametrize("name", ["item-knn", "ease"])
 class TestBoth:
+    @pytest.mark.parametrize("tables", [0.9, 1.9])  # too little for the table itself, or for fitting it
+    def test_a_catalogue_beyond_the_memory_is_a_named_error(self, name, tables, monkeypatch):
+        monkeypatch.setattr(linear, "available_memory", lambda: int(tables * 4 * N**2))
+        with pytest.raises(ConfigError, match=rf"for {N} that takes .* GB more memory, .* are free — use a machine"):
+            fitted(name)
+
     def test_score_is_the_sum_over_the_distinct_items_of_the_history(self, name):
         backbone = fitted(name)
         history = torch.tensor([[3, 5, 3, 0, 0, 0]])

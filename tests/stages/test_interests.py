@@ -16,11 +16,12 @@ import pytest
 
 from eimf_local.config import Config, load_config
 from eimf_local.disk import work_folder
-from eimf_local.errors import ArtifactError, InferenceError, InputError
+from eimf_local.errors import ArtifactError, InferenceError, InputError, ModelFileError
 from eimf_local.esim.encoder import TextEncoder, load_encoder
 from eimf_local.esim.llm import LocalLLM
 from eimf_local.esim.model_files import BUNDLED_MODEL, resolve_model
 from eimf_local.progress import Reporter
+from eimf_local.stages import interests as module
 from eimf_local.stages.datasets import OpenDataset, open_dataset
 from eimf_local.stages.interest_artifact import Interests, exemplar_titles, open_interests
 from eimf_local.stages.interests import import_file, infer
@@ -141,6 +142,25 @@ def test_a_prompt_that_kills_the_worker_is_named_at_the_end_and_asked_again_by_t
     repaired = infer_again(dataset, encoder, out, users=users)
     assert [r.interests for r in repaired.records] == [r.interests for r in interests.records[:5]]
     assert not work_folder(out).exists()
+
+
+def test_a_damaged_model_by_its_path_is_refused_before_anybody_is_clustered(
+    dataset: OpenDataset, encoder: TextEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = tmp_path / "mine.gguf"
+    damaged.write_bytes(resolve_model(BUNDLED_MODEL).path.read_bytes()[:1_000_000])
+    monkeypatch.setattr(module, "choose_exemplars", lambda *_, **__: pytest.fail("the users were clustered"))
+    with pytest.raises(ModelFileError, match=r"model .*mine\.gguf"):
+        infer(
+            dataset,
+            encoder=encoder,
+            model=resolve_model(str(damaged)),
+            users=None,
+            out=tmp_path / "tiny",
+            config=CONFIG,
+            reporter=Reporter(),
+        )
+    assert list(tmp_path.iterdir()) == [damaged]
 
 
 def test_given_users_are_the_exemplars(
