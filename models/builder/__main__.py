@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from eimf_local.artifacts import sha256_file
 from eimf_local.errors import EimfError, InputError
 from eimf_local.esim.encoder import load_encoder
+from eimf_local.esim.model_files import check_gguf_header
 from eimf_local.training.memory import keep_freed_memory
 
 from .catalogue import held_out_words, read_catalogue
@@ -51,13 +52,13 @@ def build(
 
     ``domains`` takes only the first of the catalogue's; ``titles`` are folders of shops whose titles are read too;
     ``start`` is a GGUF built before, whose weights are the first.
-    Raises ValueError where ``out`` holds a checkpoint of other settings or titles, and :class:`InputError` for titles
-    that cannot be used.
+    Raises ValueError where ``out`` holds a checkpoint of other settings or titles, :class:`InputError` for titles that
+    cannot be used, and :class:`ModelFileError` where ``start`` is no GGUF.
     """
+    settings = _settings(steps=steps, seed=seed, bfloat16=bfloat16, start=start)
     keep_freed_memory()
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    settings = _settings(steps=steps, seed=seed, bfloat16=bfloat16, start=start)
     catalogue = read_catalogue(domains=domains)
     found = {folder: read_titles(folder) for folder in titles}
     words = words_of(itertools.chain(*found.values()))
@@ -91,6 +92,7 @@ def _settings(*, steps: int, seed: int, bfloat16: bool, start: Path | None) -> T
     settings = TrainSettings(steps=steps, seed=seed, bfloat16=bfloat16)
     if start is None:
         return settings
+    check_gguf_header(start)
     # gently: copying suffers from a higher rate, and from heads that begin anew
     gentle = replace(settings, learning_rate=4e-4, reading_weight=0.25, choosing_weight=0.15)
     return replace(gentle, started_from=sha256_file(start))

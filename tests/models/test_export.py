@@ -16,6 +16,8 @@ from eimf_local_models.builder.tokenizer import encode_frame, encode_text, stems
 from eimf_local_models.builder.train import Lessons, Trainer, TrainSettings
 from tokenizers import Tokenizer
 
+from eimf_local.errors import ModelFileError
+
 from ..stock_llama import stock_llama
 from .conftest import TOY, one_torch_thread
 
@@ -76,6 +78,13 @@ def test_what_is_no_such_model_is_not_started_from(
     with pytest.raises(ValueError, match=told) as error:
         start_from(network, tokenizer, other)
     assert str(other) in str(error.value)
+
+
+def test_a_start_that_is_no_gguf_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "notes.gguf").write_bytes(b"junk")
+    with pytest.raises(ModelFileError, match=r"notes\.gguf is not a GGUF file"):
+        build(out=tmp_path / "new", **TOY, start=tmp_path / "notes.gguf")
+    assert not (tmp_path / "new").exists()
 
 
 def test_builds_are_byte_identical(toy_folder: Path, tmp_path: Path, one_thread: None) -> None:
